@@ -1,0 +1,107 @@
+"""Streaming converters for vision-language data sets, and the shards they end in.
+
+Names load on first use (PEP 562), so that importing the package costs nothing.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+from vlm_datakit.version import __version__
+
+if TYPE_CHECKING:
+    from vlm_datakit.conversation import (
+        Conversation,
+        Converted,
+        Image,
+        ImageRef,
+        Message,
+        Rejected,
+        Text,
+        Warned,
+    )
+    from vlm_datakit.conversion import convert
+    from vlm_datakit.errors import (
+        OutputError,
+        Reason,
+        RemoteError,
+        RowError,
+        SourceError,
+        TooManyRejects,
+        UsageError,
+        VlmDataKitError,
+    )
+    from vlm_datakit.events import Progress, Summary
+    from vlm_datakit.formats.format import Format
+    from vlm_datakit.importing import ImportRequest, import_dataset
+    from vlm_datakit.plan import Limits, RejectsAllowed
+    from vlm_datakit.runner.inline import RunOptions
+    from vlm_datakit.samples import make_samples
+    from vlm_datakit.shards.reader import ShardSet, open_shards
+    from vlm_datakit.validation import validate_import
+
+_HOMES = {
+    "conversation": (
+        "Conversation", "Converted", "Image", "ImageRef", "Message", "Rejected", "Text", "Warned",
+    ),
+    "conversion": ("convert",),
+    "errors": (
+        "OutputError", "Reason", "RemoteError", "RowError", "SourceError", "TooManyRejects",
+        "UsageError", "VlmDataKitError",
+    ),
+    "events": ("Progress", "Summary"),
+    "formats.format": ("Format",),
+    "importing": ("ImportRequest", "import_dataset"),
+    "plan": ("Limits", "RejectsAllowed"),
+    "runner.inline": ("RunOptions",),
+    "samples": ("make_samples",),
+    "shards.reader": ("ShardSet", "open_shards"),
+    "validation": ("validate_import",),
+}  # fmt: skip
+_HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
+
+__all__ = [
+    "Conversation",
+    "Converted",
+    "Format",
+    "Image",
+    "ImageRef",
+    "ImportRequest",
+    "Limits",
+    "Message",
+    "OutputError",
+    "Progress",
+    "Reason",
+    "Rejected",
+    "RejectsAllowed",
+    "RemoteError",
+    "RowError",
+    "RunOptions",
+    "ShardSet",
+    "SourceError",
+    "Summary",
+    "Text",
+    "TooManyRejects",
+    "UsageError",
+    "VlmDataKitError",
+    "Warned",
+    "__version__",
+    "convert",
+    "import_dataset",
+    "make_samples",
+    "open_shards",
+    "validate_import",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME_OF:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(importlib.import_module(f"vlm_datakit.{_HOME_OF[name]}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -1,0 +1,110 @@
+"""What every written conversation holds to, whatever format it came from."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from vlm_datakit.conversation import Conversation, ImageRef, Message, Text, Warned
+from vlm_datakit.errors import Reason, RowError, quoted
+from vlm_datakit.turns import count_images, spoken
+
+#: Texts that Qwen's tokenizer reads as one special token; the trainer refuses such rows.
+SPECIAL_TOKENS = (
+    "<|im_start|>",
+    "<|im_end|>",
+    "<|vision_start|>",
+    "<|vision_end|>",
+    "<|image_pad|>",
+    "<|video_pad|>",
+    "<|endoftext|>",
+)
+_IMAGE_ROLES = frozenset({"user", "tool"})
+
+
+def checker(layout: str, *, with_images: bool) -> Callable[[Conversation], tuple[Warned, ...]]:
+    """Return `check` bound to what the plan writes.
+
+    Args:
+        layout: conversation, answer or pair.
+        with_images: Whether the shards have image columns.
+    """
+
+    def check_planned(conversation: Conversation) -> tuple[Warned, ...]:
+        found = layout_of(conversation)
+        if found != layout:
+            raise RowError(Reason.LAYOUT_DIFFERS, "$", f"{found}, and the plan has {layout}")
+        if conversation.images and not with_images:
+            raise RowError(Reason.IMAGE_NOT_IN_PLAN, "$", f"{len(conversation.images)} images")
+        return check(conversation)
+
+    return check_planned
+
+
+def layout_of(conversation: Conversation) -> str:
+    """Name the shard layout a conversation belongs to."""
+    if conversation.rejected:
+        return "pair"
+    return "conversation" if conversation.prompt_messages is None else "answer"
+
+
+def check(conversation: Conversation) -> tuple[Warned, ...]:
+    """Hold a conversation to the invariants; return what is worth knowing about it.
+
+    Raises:
+        RowError: ``image-count-differs``, ``image-in-answer``, ``roles-out-of-order``
+            (the first message after leading system messages is not the user's, or a
+            system message stands later), ``answer-missing``.
+    """
+    messages = conversation.messages
+    places = count_images(messages)
+    if places != len(conversation.images):
+        seen = f"{places} places for {len(conversation.images)} images"
+        raise RowError(Reason.IMAGE_COUNT_DIFFERS, "$", seen)
+    _check_roles(messages)
+    answers = [message for message in messages if message.role == "assistant"]
+    if not answers:
+        raise RowError(Reason.ANSWER_MISSING, "$", f"{len(messages)} messages, none an answer")
+    _check_images_stand_in_questions(messages)
+    return tuple(_warnings(messages))
+
+
+def _check_roles(messages: tuple[Message, ...]) -> None:
+    roles = [message.role for message in messages]
+    leading = next((i for i, role in enumerate(roles) if role != "system"), len(roles))
+    if leading < len(roles) and roles[leading] != "user":
+        raise RowError(Reason.ROLES_OUT_OF_ORDER, f"$.messages[{leading}]", quoted(roles[leading]))
+    if "system" in roles[leading:]:
+        late = roles.index("system", leading)
+        raise RowError(Reason.ROLES_OUT_OF_ORDER, f"$.messages[{late}]", quoted("system"))
+
+
+def _check_images_stand_in_questions(messages: tuple[Message, ...]) -> None:
+    for index, message in enumerate(messages):
+        if message.role not in _IMAGE_ROLES and any(
+            isinstance(part, ImageRef) for part in message.content
+        ):
+            raise RowError(Reason.IMAGE_IN_ANSWER, f"$.messages[{index}]", quoted(message.role))
+
+
+def _warnings(messages: tuple[Message, ...]) -> list[Warned]:
+    found = []
+    for index, message in enumerate(messages):
+        where = f"$.messages[{index}]"
+        is_answer = message.role == "assistant" and "tool_calls" not in message.extras
+        if is_answer and not spoken(message).strip():
+            found.append(Warned(Reason.ANSWER_EMPTY, where, quoted(spoken(message))))
+        found += _special_tokens(message, where)
+    if messages[-1].role != "assistant":
+        where = f"$.messages[{len(messages) - 1}]"
+        found.append(Warned(Reason.ENDS_WITHOUT_ANSWER, where, quoted(messages[-1].role)))
+    return found
+
+
+def _special_tokens(message: Message, where: str) -> list[Warned]:
+    return [
+        Warned(Reason.LITERAL_SPECIAL_TOKEN, where, quoted(token))
+        for part in message.content
+        if isinstance(part, Text) and "<|" in part.text
+        for token in SPECIAL_TOKENS
+        if token in part.text
+    ]

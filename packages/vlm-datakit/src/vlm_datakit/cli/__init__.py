@@ -1,0 +1,100 @@
+"""The command line. Only click is imported until a command runs."""
+
+from __future__ import annotations
+
+import errno
+import importlib
+import os
+import sys
+from typing import NoReturn
+
+import click
+
+from vlm_datakit.errors import VlmDataKitError
+from vlm_datakit.version import __version__
+
+#: command -> module and one line of help, so that `--help` imports no command.
+COMMANDS = {
+    "import": ("importing", "Turn rows into normalized shards; resumes after a kill."),
+    "convert": ("converting", "Turn rows of one format into another, in a pipe or in files."),
+    "validate": ("validating", "Count what is wrong with rows, or check a finished import."),
+    "sample": ("sampling", "Write sample rows with really drawn pictures, some broken."),
+}
+_OUTPUT_FAULTS = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EIO})
+_PIPE_CLOSED, _INTERRUPTED = 141, 130
+
+
+class LazyGroup(click.Group):
+    """Imports the module of a command when the command is asked for."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's signature
+        """Return the commands in the order of a person's day."""
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
+        """Import and return one command."""
+        if cmd_name not in COMMANDS:
+            return None
+        module = importlib.import_module(f"vlm_datakit.cli.{COMMANDS[cmd_name][0]}")
+        command: click.Command = module.command
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
+        """List the commands without importing them."""
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, text) for name, (_, text) in COMMANDS.items()])
+
+
+@click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="vlm-datakit")
+@click.option("--debug", is_flag=True, help="Show the traceback of an error.")
+def vlm_datakit(*, debug: bool) -> None:
+    """Any vision-language data set in, normalized shards out.
+
+    Data goes to standard output, words to standard error. Exit codes: 0 done, 2 usage,
+    3 source unreadable, 4 remote, 5 output refused, 6 rows refused, 130 interrupted.
+    """
+
+
+def main() -> NoReturn:
+    """Run the command line; the one place where errors become exit codes."""
+    try:
+        code = vlm_datakit.main(prog_name="vlm-datakit", standalone_mode=False)
+        sys.stdout.flush()
+        sys.exit(code if isinstance(code, int) else 0)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(error.exit_code)
+    except (click.Abort, KeyboardInterrupt):
+        sys.exit(_INTERRUPTED)
+    except BrokenPipeError:
+        _close_quietly()
+    except VlmDataKitError as error:
+        _fail(f"{error}", error.exit_code)
+    except OSError as error:
+        if error.errno not in _OUTPUT_FAULTS:
+            raise
+        _fail(f"{error.filename or 'output'}: {error.strerror}; run again to go on", 5)
+
+
+def _fail(message: str, code: int) -> NoReturn:
+    if "--debug" in sys.argv:
+        raise  # noqa: PLE0704 - called from an except block, on the user's wish
+    click.echo(f"vlm-datakit: error: {printable(message)}", err=True)
+    sys.exit(code)
+
+
+def _close_quietly() -> NoReturn:
+    """End as a program killed by SIGPIPE ends, without Python's own complaint."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    sys.exit(_PIPE_CLOSED)
+
+
+def printable(text: str) -> str:
+    r"""Return text that a terminal shows as it is: control characters escaped.
+
+    Example:
+        >>> printable("a\x1b[31mb")
+        'a\\x1b[31mb'
+    """
+    return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)

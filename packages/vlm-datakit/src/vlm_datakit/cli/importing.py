@@ -1,0 +1,127 @@
+"""``vlm-datakit import``."""
+
+from __future__ import annotations
+
+import shlex
+import sys
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from vlm_datakit.cli.talk import progress_listener, say, say_counts, say_refused
+from vlm_datakit.errors import TooManyRejects
+from vlm_datakit.plan import parse_rejects_allowed
+
+if TYPE_CHECKING:
+    from vlm_datakit.events import Summary
+    from vlm_datakit.importing import ImportRequest
+
+
+@click.command("import")
+@click.argument("sources", nargs=-1, required=True, metavar="[SPLIT=]FILE...|-")
+@click.option("-o", "--output", metavar="OUT", help="Output folder [default: named as the source]")
+@click.option("--from", "format_", default="auto", show_default=True, metavar="FORMAT")
+@click.option("--split", metavar="NAME", help="Split of sources without SPLIT= [default: train]")
+@click.option(
+    "--max-rejects",
+    default="0",
+    show_default=True,
+    metavar="N|P%",
+    help="How many refused rows you consent to.",
+)
+@click.option(
+    "--image-root",
+    multiple=True,
+    metavar="DIR",
+    help="Folder whose pictures rows may name; repeatable.",
+)
+@click.option(
+    "--with-images/--text-only",
+    default=None,
+    help="Insist on shards with, or without, pictures [default: as the first rows]",
+)
+@click.option("--rejects-raw", is_flag=True, help="Keep refused rows whole in the ledger.")
+@click.option("--overwrite", is_flag=True, help="Replace a finished import of another plan.")
+@click.option("--json", "as_json", is_flag=True, help="Print the summary as JSON.")
+@click.option("-q", "--quiet", is_flag=True, help="Say only how it ended.")
+def command(sources: tuple[str, ...], **given: Any) -> None:
+    """Turn rows into normalized shards.
+
+    After a kill the same command goes on. Refused rows stand in OUT/rejects with their
+    reasons; if there are more of them than --max-rejects, nothing is committed.
+    """
+    from vlm_datakit.importing import ImportRequest, default_output
+
+    out = given["output"] or default_output(sources[0])
+    request = ImportRequest(
+        sources,
+        given["format_"],
+        given["split"],
+        given["image_root"],
+        given["with_images"],
+        given["rejects_raw"],
+    )
+    try:
+        summary = _run(request, out, given)
+    except TooManyRejects as error:
+        _say_refusal(error)
+        raise
+    _say_summary(summary)
+    if given["as_json"]:
+        import orjson
+
+        click.echo(orjson.dumps({**asdict(summary), "rejected": summary.rejected}).decode())
+
+
+def _run(request: ImportRequest, out: str, given: dict[str, Any]) -> Summary:
+    from vlm_datakit.importing import plan_import, reads_stdin
+    from vlm_datakit.runner.inline import RunOptions, run
+    from vlm_datakit.sources.pipe import Pipe
+
+    allowed = parse_rejects_allowed(given["max_rejects"])
+    pipe = Pipe(sys.stdin.buffer) if reads_stdin(request.sources) else None
+    plan, found = plan_import(request, pipe)
+    if not given["quiet"]:
+        pictures = "with pictures" if plan.with_images else "text only"
+        say(f"{plan.files[0].name}: read as {found.format} ({found.evidence}), {pictures}")
+        if given["output"] is None:
+            say(f"writing to {out}/, a folder named after the source (-o names another)")
+    with progress_listener(quiet=given["quiet"]) as listener:
+        return run(plan, Path(out), RunOptions(allowed, given["overwrite"], pipe), listener)
+
+
+def _say_refusal(error: TooManyRejects) -> None:
+    say_refused(error.first)
+    say_counts("refused, by reason:", error.by_reason)
+    refused = sum(error.by_reason.values())
+    if error.rows > refused:
+        say("the work done is kept; to accept them, run")
+        say(f"  {_accepting_command(refused)}")
+
+
+def _accepting_command(refused: int) -> str:
+    words = [word for word in sys.argv[1:] if not word.startswith("--max-rejects=")]
+    if "--max-rejects" in words:
+        at = words.index("--max-rejects")
+        del words[at : at + 2]
+    return shlex.join(["vlm-datakit", *words, "--max-rejects", str(refused)])
+
+
+def _say_summary(summary: Summary) -> None:
+    if summary.finished_before:
+        say(f"{summary.output}: finished before, nothing to do")
+    say_counts("refused, by reason:", summary.by_reason)
+    say_counts("warned, rows by reason:", summary.warnings, hints=False)
+    if summary.rewritten:
+        causes = ", ".join(f"{count:,} {cause}" for cause, count in summary.rewritten.items())
+        say(f"pictures rewritten, by cause: {causes}")
+    if summary.slices_resumed:
+        say(f"{summary.slices_resumed} of {summary.slices} slices were done before")
+    splits = ", ".join(f"{name} {rows:,}" for name, rows in summary.splits.items())
+    mib = summary.shard_bytes / 2**20
+    say(
+        f"{summary.output}: {summary.written:,} rows written ({splits}), "
+        f"{summary.rejected:,} refused, {summary.images:,} pictures, {mib:.1f} MiB"
+    )

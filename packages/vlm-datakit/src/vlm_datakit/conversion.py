@@ -1,0 +1,128 @@
+"""From rows of one format to rows of another: in Python, from a stream, from shards."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from vlm_datakit import formats
+from vlm_datakit.checks import check
+from vlm_datakit.conversation import Converted, Origin, Rejected, Row
+from vlm_datakit.errors import RowError
+from vlm_datakit.images.files import read_image_file
+from vlm_datakit.images.resolver import resolver
+from vlm_datakit.plan import Limits, SourceFile
+from vlm_datakit.rendering import Rendered, render
+from vlm_datakit.runner.work import image_roots
+from vlm_datakit.shards.manifest import read_manifest
+from vlm_datakit.shards.reader import open_shards
+from vlm_datakit.sources.jsonl import Span, read_rows
+from vlm_datakit.sources.pipe import Lines
+from vlm_datakit.walk import Stages, convert_row, convert_rows
+
+
+@dataclass(frozen=True, slots=True)
+class ConvertRequest:
+    """Which format to which, where named pictures may be read, and what may be lost."""
+
+    source: str
+    target: str
+    image_roots: tuple[str, ...] = ()
+    allow_loss: bool = False
+    rejects_raw: bool = False
+    limits: Limits = field(default_factory=Limits)
+
+
+def convert(
+    rows: Iterable[Mapping[str, Any]],
+    *,
+    source: str,
+    target: str,
+    rejects: list[Rejected] | None = None,
+    image_roots: Sequence[str] = (),
+    allow_loss: bool = False,
+) -> Iterator[dict[str, Any]]:
+    """Convert rows of one format to another, lazily and in order.
+
+    Pictures may be anything a row holds, and PIL images, numpy arrays (8-bit, H x W or
+    H x W x 3 or 4) and Hugging Face ``{bytes, path}`` structs besides.
+
+    Args:
+        rows: Any iterable of dicts.
+        source: Format of the rows; see `vlm_datakit.formats.FORMATS`.
+        target: Format to write.
+        rejects: Where refused rows go. Without it the first of them raises, so that no
+            row is lost unseen.
+        image_roots: Folders that rows may read picture files from; none by default.
+        allow_loss: Leave out what the target cannot hold instead of refusing the row.
+
+    Yields:
+        Rows of the target format; pictures as data URIs.
+
+    Raises:
+        RowError: for the first row that cannot be used, if ``rejects`` is None.
+        UsageError: for an unknown format.
+
+    Example:
+        >>> rows = [{"text": "2 + 2?", "response": "4"}]
+        >>> next(convert(rows, source="simple", target="openai"))["messages"][1]
+        {'role': 'assistant', 'content': [{'type': 'text', 'text': '4'}]}
+    """
+    request = ConvertRequest(source, target, tuple(image_roots), allow_loss)
+    stages, to = convert_stages(request, ()), formats.get(target)
+    for index, fields in enumerate(rows):
+        converted = convert_row(Row(Origin("rows", index, index + 1), fields), stages)
+        outcome = render(converted, to, allow_loss)
+        if isinstance(outcome, Rendered):
+            yield outcome.row
+        elif rejects is None:
+            raise _as_error(outcome)
+        else:
+            rejects.append(outcome)
+
+
+def _as_error(rejected: Rejected) -> RowError:
+    error = RowError(rejected.reason, rejected.where, rejected.seen)
+    error.add_note(f"{rejected.origin}; pass rejects=[] to collect refused rows and go on")
+    return error
+
+
+def convert_stages(request: ConvertRequest, own_roots: Sequence[Path]) -> Stages:
+    """Return what rows pass through on the way from one format to another."""
+    roots = (*own_roots, *(Path(root).resolve() for root in request.image_roots))
+
+    def read_named(name: str, max_bytes: int, where: str) -> bytes:
+        return read_image_file(name, roots, max_bytes, where)
+
+    parse = formats.get(request.source).parse
+    return Stages(parse, resolver(request.limits, read_named), check)
+
+
+def convert_stream(
+    stream: Lines, file: SourceFile, request: ConvertRequest
+) -> Iterator[Rendered | Rejected]:
+    """Convert JSON lines from a stream, one row in memory, in order."""
+    target = formats.get(request.target)
+    stages = convert_stages(request, image_roots(file, ()))
+    max_line_bytes = request.limits.max_line_bytes
+    span = Span(file.name, max_line_bytes=max_line_bytes, keep_raw=request.rejects_raw)
+    for outcome in convert_rows(read_rows(stream, span), stages):
+        yield render(outcome, target, request.allow_loss)
+
+
+def convert_shards(
+    folder: Path, split: str | None, request: ConvertRequest
+) -> Iterator[Rendered | Rejected]:
+    """Convert the rows of a finished output folder, split by split.
+
+    Raises:
+        SourceError: if the folder is not a finished import.
+        UsageError: for an unknown split.
+    """
+    target = formats.get(request.target)
+    for name in [split] if split else list(read_manifest(folder)["splits"]):
+        for index, conversation in enumerate(open_shards(folder, name)):
+            origin = Origin(f"{folder.name}/{name}", index, index + 1)
+            yield render(Converted(origin, conversation), target, request.allow_loss)

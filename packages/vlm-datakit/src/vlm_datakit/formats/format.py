@@ -1,0 +1,59 @@
+"""What a row format is: two pure functions, what it cannot hold, and how it is recognised."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import pybase64
+
+from vlm_datakit.conversation import Conversation, Draft, Image, Warned
+from vlm_datakit.errors import Reason
+
+Fields = Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """Why rows look like a format: a score (higher is surer) and the words for a person."""
+
+    score: int
+    words: str
+
+
+@dataclass(frozen=True, slots=True)
+class Format:
+    """One row format.
+
+    Attributes:
+        name: What ``--from`` and ``--to`` call it.
+        parse: Fields of a row to a draft; raises `RowError`.
+        render: A conversation to a row of JSON values. What `losses` names is left out.
+        losses: What of a conversation the format cannot hold; empty if all comes back.
+        recognise: Evidence that a row is of this format, or None.
+    """
+
+    name: str
+    parse: Callable[[Fields], Draft]
+    render: Callable[[Conversation], dict[str, Any]]
+    losses: Callable[[Conversation], tuple[Warned, ...]]
+    recognise: Callable[[Fields], Evidence | None]
+
+
+def lost(where: str, what: str) -> Warned:
+    """Name one thing that a target cannot hold."""
+    return Warned(Reason.TARGET_CANNOT_HOLD, where, what)
+
+
+def data_uri(image: Image) -> str:
+    """Spell a picture's bytes as a data URI, its media type told by its magic bytes.
+
+    Source:
+        RFC 2397.
+
+    Example:
+        >>> data_uri(Image(b"GIF", "image/gif", 1, 1))
+        'data:image/gif;base64,R0lG'
+    """
+    return f"data:{image.media_type};base64,{pybase64.b64encode_as_string(image.data)}"

@@ -1,0 +1,185 @@
+"""OpenAI chat rows: ``{"messages": [{"role", "content"}, ...], "tools": [...]}``.
+
+Accepts string contents and part lists, ``image_url`` as text and as ``{url, detail}``,
+and Qwen's ``{"type": "image", "image": ...}``, since both stand in the same files.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import orjson
+
+from vlm_datakit.conversation import (
+    MESSAGE_EXTRAS,
+    Conversation,
+    Draft,
+    ImageRef,
+    ImageSource,
+    Message,
+    Part,
+    Text,
+    Warned,
+)
+from vlm_datakit.errors import Reason, RowError, quoted
+from vlm_datakit.formats.format import Evidence, Fields, Format, data_uri, lost
+from vlm_datakit.images.kind import classify
+from vlm_datakit.turns import (
+    exact,
+    ignored,
+    json_text,
+    list_field,
+    object_field,
+    row_id,
+    text_field,
+)
+
+#: Roles as rows spell them, and as they are written: developer is OpenAI's newer system.
+ROLES = {
+    "system": "system",
+    "developer": "system",
+    "user": "user",
+    "assistant": "assistant",
+    "tool": "tool",
+}
+_ROW_FIELDS = frozenset({"messages", "tools", "id"})
+_MESSAGE_FIELDS = frozenset({"role", "content", *MESSAGE_EXTRAS}) - {"original_role"}
+_TEXT_FIELDS = frozenset({"type", "text"})
+_IMAGE_FIELDS = frozenset({"type", "image", "image_url", "detail"})
+_URL_FIELDS = frozenset({"url", "detail"})
+
+
+def parse(fields: Fields) -> Draft:
+    """Read one row.
+
+    Raises:
+        RowError: ``field-missing``, ``field-not-text``, ``field-wrong-type``,
+            ``role-unknown``, ``part-unknown``, ``number-not-exact``.
+
+    Example:
+        >>> draft = parse({"messages": [{"role": "user", "content": "Hi"}]})
+        >>> draft.messages[0].content
+        (Text(text='Hi'),)
+    """
+    found = Found()
+    values = list_field(fields.get("messages"), "$.messages")
+    messages = tuple(
+        parse_message(value, f"$.messages[{index}]", found) for index, value in enumerate(values)
+    )
+    return Draft(
+        messages,
+        tuple(found.images),
+        row_id(fields.get("id")),
+        json_text(fields.get("tools"), "$.tools"),
+        warnings=(*ignored(fields, _ROW_FIELDS, "$"), *found.warnings),
+    )
+
+
+class Found:
+    """What the messages of one row named on the way: pictures in order, and warnings."""
+
+    def __init__(self) -> None:
+        self.images: list[ImageSource] = []
+        self.warnings: list[Warned] = []
+
+
+def parse_message(value: Any, where: str, found: Found) -> Message:
+    """Read one message; its pictures are added to what was found."""
+    fields = object_field(value, where)
+    role = text_field(fields.get("role"), f"{where}.role")
+    if role not in ROLES:
+        raise RowError(Reason.ROLE_UNKNOWN, f"{where}.role", quoted(role))
+    extras = {
+        key: exact(fields[key], f"{where}.{key}")
+        for key in MESSAGE_EXTRAS
+        if fields.get(key) is not None
+    }
+    if ROLES[role] != role:
+        extras["original_role"] = role
+    found.warnings += ignored(fields, _MESSAGE_FIELDS, where)
+    return Message(ROLES[role], _content(fields, f"{where}.content", found), extras)
+
+
+def _content(fields: Fields, where: str, found: Found) -> tuple[Part, ...]:
+    content = fields.get("content")
+    if isinstance(content, str):
+        return (Text(content),)
+    if not content and fields.get("tool_calls"):
+        return ()
+    parts = list_field(content, where)
+    return tuple(_part(part, f"{where}[{index}]", found) for index, part in enumerate(parts))
+
+
+def _part(value: Any, where: str, found: Found) -> Part:
+    part = object_field(value, where)
+    kind = part.get("type")
+    if kind == "text":
+        found.warnings += ignored(part, _TEXT_FIELDS, where)
+        return Text(text_field(part.get("text"), f"{where}.text"))
+    if kind not in ("image_url", "image"):
+        raise RowError(Reason.PART_UNKNOWN, f"{where}.type", quoted(kind))
+    found.warnings += ignored(part, _IMAGE_FIELDS, where)
+    key = kind if part.get(kind) is not None else _other(kind)
+    return _image_part(part, key, f"{where}.{key}", found)
+
+
+def _other(key: str) -> str:
+    return "image" if key == "image_url" else "image_url"
+
+
+def _image_part(part: Mapping[str, Any], key: str, where: str, found: Found) -> ImageRef:
+    value, detail = part.get(key), part.get("detail")
+    if isinstance(value, Mapping) and "url" in value:
+        found.warnings += ignored(value, _URL_FIELDS, where)
+        detail = value.get("detail", detail)
+        value, where = value["url"], f"{where}.url"
+    found.images.append(classify(value, where))
+    return ImageRef(None if detail is None else text_field(detail, f"{where}.detail"))
+
+
+def render(conversation: Conversation) -> dict[str, Any]:
+    """Write a row; contents are part lists, pictures data URIs."""
+    urls = iter([data_uri(image) for image in conversation.images])
+    row: dict[str, Any] = {} if conversation.id is None else {"id": conversation.id}
+    row["messages"] = [_rendered(message, urls) for message in conversation.messages]
+    if conversation.tools is not None:
+        row["tools"] = orjson.loads(conversation.tools)
+    return row
+
+
+def _rendered(message: Message, urls: Any) -> dict[str, Any]:
+    parts = [_rendered_part(part, urls) for part in message.content]
+    extras = dict(message.extras)
+    role = extras.pop("original_role", message.role)
+    return {"role": role, "content": parts or None, **extras}
+
+
+def _rendered_part(part: Part, urls: Any) -> dict[str, Any]:
+    if isinstance(part, Text):
+        return {"type": "text", "text": part.text}
+    image: dict[str, Any] = {"url": next(urls)}
+    if part.detail is not None:
+        image["detail"] = part.detail
+    return {"type": "image_url", "image_url": image}
+
+
+def losses(conversation: Conversation) -> tuple[Warned, ...]:
+    """Name what a chat row has no place for: the other answer, an inner prompt boundary."""
+    prompt = conversation.messages[: conversation.prompt_messages or 0]
+    boundary = any(message.role == "assistant" for message in prompt)
+    found = [lost("$.completion", "where the prompt ends")] if boundary else []
+    if conversation.rejected:
+        found.append(lost("$.rejected", "the rejected answer"))
+    return tuple(found)
+
+
+def recognise(fields: Fields) -> Evidence | None:
+    """Recognise ``messages`` of objects with a role."""
+    messages = fields.get("messages")
+    if not (isinstance(messages, list) and messages and isinstance(messages[0], Mapping)):
+        return None
+    return Evidence(2, "rows have messages with roles") if "role" in messages[0] else None
+
+
+FORMAT = Format("openai", parse, render, losses, recognise)

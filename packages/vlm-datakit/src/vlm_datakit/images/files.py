@@ -1,0 +1,73 @@
+"""Picture files that rows name: read only inside the roots, and only if they are files."""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Sequence
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
+
+from vlm_datakit.errors import Reason, RowError, quoted
+
+
+def read_image_file(name: str, roots: Sequence[Path], max_bytes: int, where: str) -> bytes:
+    """Read a picture file that a row names.
+
+    A relative name is tried against each root in order. ``..``, symbolic links and
+    ``file://`` are resolved first; what they lead to must lie inside one of the roots.
+
+    Args:
+        name: The text of the row: a path or a ``file://`` URI.
+        roots: Folders that may be read, already resolved. None of them: nothing is read.
+        max_bytes: Largest size, judged before reading.
+        where: JSON path of the value, for the error.
+
+    Raises:
+        RowError: ``image-file-missing``, ``image-outside-root``, ``image-not-a-file`` (a
+            folder, a device, a pipe), ``image-too-large``, ``image-unreadable`` (no
+            permission).
+
+    Source:
+        RFC 8089 (file URIs).
+    """
+    path = _found(_as_path(name, where), roots, where)
+    flags = os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK  # a FIFO must not hang
+    try:
+        descriptor = os.open(path, flags)
+    except OSError as error:
+        raise RowError(
+            Reason.IMAGE_UNREADABLE, where, f"{error.strerror}: {quoted(name)}"
+        ) from error
+    with os.fdopen(descriptor, "rb") as file:
+        status = os.fstat(descriptor)
+        if not stat.S_ISREG(status.st_mode):
+            raise RowError(Reason.IMAGE_NOT_A_FILE, where, quoted(name))
+        if status.st_size > max_bytes:
+            raise RowError(Reason.IMAGE_TOO_LARGE, where, f"{status.st_size} bytes")
+        return file.read()
+
+
+def _as_path(name: str, where: str) -> Path:
+    if "\0" in name:
+        raise RowError(Reason.IMAGE_FILE_MISSING, where, quoted(name))
+    if name[:7].lower() != "file://":
+        return Path(name)
+    parts = urlsplit(name)
+    if parts.netloc not in ("", "localhost"):
+        raise RowError(Reason.IMAGE_OUTSIDE_ROOT, where, quoted(name))
+    return Path(unquote(parts.path))
+
+
+def _found(path: Path, roots: Sequence[Path], where: str) -> Path:
+    is_outside = path.is_absolute() and bool(roots) is False
+    for root in roots:
+        try:
+            real = (root / path).resolve(strict=True)
+        except (OSError, RuntimeError):  # missing, name too long, a loop of links
+            continue
+        if any(real.is_relative_to(allowed) for allowed in roots):
+            return real
+        is_outside = True
+    reason = Reason.IMAGE_OUTSIDE_ROOT if is_outside else Reason.IMAGE_FILE_MISSING
+    raise RowError(reason, where, quoted(str(path)))

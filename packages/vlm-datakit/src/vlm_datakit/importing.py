@@ -1,0 +1,123 @@
+"""From sources as a person names them to a finished output folder."""
+
+from __future__ import annotations
+
+import re
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from vlm_datakit import formats
+from vlm_datakit.errors import UsageError
+from vlm_datakit.events import Listener, Summary
+from vlm_datakit.plan import Limits, Plan
+from vlm_datakit.runner.inline import RunOptions, run
+from vlm_datakit.sources.local import PIPE, source_files
+from vlm_datakit.sources.pipe import Pipe
+from vlm_datakit.sources.slices import slice_bytes
+from vlm_datakit.sources.survey import Survey, first_rows, survey
+from vlm_datakit.version import versions
+
+
+@dataclass(frozen=True, slots=True)
+class ImportRequest:
+    """What to import: sources as named, and what the user said about them.
+
+    ``with_images`` None lets the first rows decide whether shards have image columns.
+    """
+
+    sources: tuple[str, ...]
+    format: str = "auto"
+    split: str | None = None
+    image_roots: tuple[str, ...] = ()
+    with_images: bool | None = None
+    rejects_raw: bool = False
+    limits: Limits = field(default_factory=Limits)
+
+
+def plan_import(request: ImportRequest, pipe: Pipe | None = None) -> tuple[Plan, Survey]:
+    """Look at the sources and fix what an import will do; nothing is written.
+
+    Raises:
+        UsageError: an unknown format or split name, the same file twice.
+        SourceError: a source is missing, empty, binary, or of no known format.
+    """
+    format_ = None if request.format == "auto" else formats.get(request.format)
+    check_roots(request.image_roots)
+    files = source_files(request.sources, request.split)
+    rows = first_rows(files[0], pipe)
+    found = survey(rows, files[0].name, format_)
+    with_images = found.with_images if request.with_images is None else request.with_images
+    total = sum(file.size_bytes or 0 for file in files)
+    plan = Plan(
+        files=files,
+        format=request.format if format_ else found.format,
+        layout=found.layout,
+        with_images=with_images,
+        slice_bytes=slice_bytes(total, names_pictures=found.names_pictures),
+        image_roots=request.image_roots,
+        rejects_raw=request.rejects_raw,
+        limits=request.limits,
+        versions=versions(),
+    )
+    return plan, found
+
+
+def check_roots(roots: Sequence[str]) -> None:
+    """Hold the folders given as image roots to be there.
+
+    Raises:
+        UsageError: naming the first that is not.
+    """
+    for root in roots:
+        if not Path(root).is_dir():
+            raise UsageError(f"--image-root {root}: no such folder")
+
+
+def import_dataset(
+    request: ImportRequest,
+    out: Path | str,
+    options: RunOptions | None = None,
+    listener: Listener | None = None,
+) -> Summary:
+    """Import sources into normalized shards; after a kill the same call goes on.
+
+    Args:
+        request: What to import.
+        out: The output folder; new, empty, or an earlier run of the same import.
+        options: Consent to refused rows, leave to replace a finished set.
+        listener: Called with `Progress` after each row.
+
+    Raises:
+        UsageError, SourceError: before anything is written.
+        OutputError: the folder is not ours, locked, or of another plan.
+        TooManyRejects: more refused rows than consented to; nothing is committed.
+    """
+    options = options or RunOptions()
+    if reads_stdin(request.sources) and options.pipe is None:
+        options = replace(options, pipe=Pipe(sys.stdin.buffer))
+    plan, _ = plan_import(request, options.pipe)
+    return run(plan, Path(out), options, listener)
+
+
+def reads_stdin(sources: Sequence[str]) -> bool:
+    """Whether one of the sources is ``-`` or ``SPLIT=-``.
+
+    Example:
+        >>> reads_stdin(["a.jsonl", "test=-"])
+        True
+    """
+    return any(source == PIPE or source.endswith(f"={PIPE}") for source in sources)
+
+
+def default_output(source: str) -> str:
+    """Return the folder name an import without ``-o`` writes to, in the current folder.
+
+    Example:
+        >>> default_output("data/raw.jsonl"), default_output("-")
+        ('raw', 'stdin')
+    """
+    name = source.partition("=")[2] or source
+    stem = "stdin" if name == PIPE else Path(name).name.partition(".")[0]
+    return re.sub(r"[^\w-]+", "_", stem) or "dataset"

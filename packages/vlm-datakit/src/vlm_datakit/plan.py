@@ -1,0 +1,159 @@
+"""What a run will do, fixed before it starts; equal plans give equal bytes.
+
+The fingerprint covers everything that changes an output byte and nothing else: not the
+number of workers, not the consent to rejects, not where the output lies.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from vlm_datakit.errors import UsageError
+
+MIB = 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What one row may cost. Judged before the memory is spent.
+
+    Source: docs/images.md gives the reason for each default.
+    """
+
+    max_line_bytes: int = 64 * MIB
+    max_image_bytes: int = 20 * MIB
+    max_image_pixels: int = 120_000_000  # phones make 108 megapixels
+    max_side_px: int = 65_535
+    max_aspect: int = 200  # Qwen2-VL's processor raises beyond, as transformers' smart_resize
+
+
+@dataclass(frozen=True, slots=True)
+class SourceFile:
+    """One input file: the split it feeds, the name rows are known by, and its identity.
+
+    ``size_bytes`` and ``mtime_ns`` are None for a pipe, which cannot resume.
+    """
+
+    split: str
+    name: str
+    path: str
+    size_bytes: int | None
+    mtime_ns: int | None
+
+    @property
+    def is_pipe(self) -> bool:
+        """Whether the bytes come once, from standard input."""
+        return self.size_bytes is None
+
+
+@dataclass(frozen=True, slots=True)
+class Slice:
+    """A run of whole lines of one file: the unit of work, of resume and of parallelism."""
+
+    number: int
+    file: SourceFile
+    start: int
+    end: int | None  # None: to the end of the stream
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """Everything that decides the bytes of the output.
+
+    ``layout`` is conversation, answer or pair (see `vlm_datakit.shards.layout`);
+    ``with_images`` says whether the shards have image columns. The plan decides both,
+    never a row.
+    """
+
+    files: tuple[SourceFile, ...]
+    format: str
+    layout: str = "conversation"
+    with_images: bool = True
+    slice_bytes: int = 32 * MIB
+    image_roots: tuple[str, ...] = ()
+    rejects_raw: bool = False
+    limits: Limits = field(default_factory=Limits)
+    versions: Mapping[str, str] = field(default_factory=dict)
+
+
+def fingerprint(plan: Plan) -> str:
+    """Return the plan's identity: 64 hex digits, the same for plans that give the same bytes.
+
+    A file counts by split, name, size and modification time, not by where it lies.
+
+    Example:
+        >>> one = Plan((SourceFile("train", "a.jsonl", "/x/a.jsonl", 10, 7),), "openai")
+        >>> other = Plan((SourceFile("train", "a.jsonl", "/y/a.jsonl", 10, 7),), "openai")
+        >>> fingerprint(one) == fingerprint(other)
+        True
+    """
+    text = json.dumps(plan_facts(plan), sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def plan_facts(plan: Plan) -> dict[str, Any]:
+    """Return what of a plan decides the bytes, as plain values."""
+    facts: dict[str, Any] = asdict(plan)
+    for file in facts["files"]:
+        del file["path"]
+    return facts
+
+
+def plan_differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
+    """Say in words how two plans (as `plan_facts` gives them) differ.
+
+    Example:
+        >>> plan_differences({"format": "openai"}, {"format": "simple"})
+        ['format was openai, now simple']
+    """
+    names = sorted(old.keys() | new.keys())
+    changed = [name for name in names if old.get(name) != new.get(name)]
+    return [_difference(name, old.get(name), new.get(name)) for name in changed]
+
+
+def _difference(name: str, old: Any, new: Any) -> str:
+    if isinstance(old, (str, int)) and isinstance(new, (str, int)):
+        return f"{name} was {old}, now {new}"
+    if name == "files":
+        return "the source files, their sizes or times"
+    return f"{name} was {json.dumps(old)}, now {json.dumps(new)}"
+
+
+@dataclass(frozen=True, slots=True)
+class RejectsAllowed:
+    """How many refused rows the caller consents to: a count, or a share of all rows."""
+
+    count: int | None = 0
+    percent: float | None = None
+
+    def admits(self, rejected: int, rows: int) -> bool:
+        """Whether that many refusals among that many rows are consented to."""
+        if self.percent is not None:
+            return rejected * 100 <= self.percent * rows
+        return rejected <= (self.count or 0)
+
+
+def parse_rejects_allowed(text: str) -> RejectsAllowed:
+    """Read ``N`` or ``P%``.
+
+    Raises:
+        UsageError: if it is neither, or negative, or over 100 %.
+
+    Example:
+        >>> parse_rejects_allowed("2.5%")
+        RejectsAllowed(count=None, percent=2.5)
+    """
+    try:
+        if text.endswith("%"):
+            percent = float(text[:-1])
+            if 0 <= percent <= 100:
+                return RejectsAllowed(None, percent)
+        elif int(text) >= 0:
+            return RejectsAllowed(int(text))
+    except ValueError:
+        pass
+    raise UsageError(f"--max-rejects takes a count such as 12 or a share such as 2%, not {text!r}")

@@ -1,0 +1,1 @@
+"""Runs a plan: slices, receipts, commit. Rows never cross a process border."""

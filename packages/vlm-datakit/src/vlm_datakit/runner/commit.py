@@ -1,0 +1,89 @@
+"""From a work folder full of receipts to a finished data set, in renames.
+
+Order: the old set aside, the card, the ledger, the data as one rename, the manifest last.
+The card comes before the data so that at no instant a loader finds rows that it would
+take for something else; a commit cut short is rolled back and done again.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from vlm_datakit.errors import OutputError
+from vlm_datakit.plan import Plan
+from vlm_datakit.runner.output import CARD, PRIVATE
+from vlm_datakit.runner.work import DATA, RECEIPTS, REJECTS, write_settled
+from vlm_datakit.shards.card import card
+from vlm_datakit.shards.manifest import FILE_NAME, Receipt, manifest_of, to_json
+from vlm_datakit.shards.writer import sync_folder
+
+_REPLACED = "replaced"
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """The output folder and the work folder of one plan inside it."""
+
+    out: Path
+    plan_id: str
+
+    @property
+    def private(self) -> Path:
+        """Everything that is not the data set."""
+        return self.out / PRIVATE
+
+    @property
+    def work(self) -> Path:
+        """Where this plan's slices are made."""
+        return self.private / "work" / self.plan_id
+
+
+def prepare(place: Place) -> None:
+    """Make the work folder, and take back what a commit cut short had moved.
+
+    Raises:
+        OutputError: if a commit of another plan was cut short here.
+    """
+    for name in (DATA, REJECTS):
+        standing, mine = place.out / name, place.work / name
+        if (place.out / FILE_NAME).exists() or not standing.exists() or mine.exists():
+            continue
+        if not (place.work / RECEIPTS).exists():
+            raise OutputError(
+                f"{place.out}: an import with other options was stopped while it finished; "
+                "run that command again, or delete the folder"
+            )
+        standing.rename(mine)
+    for name in (DATA, REJECTS, RECEIPTS):
+        (place.work / name).mkdir(parents=True, exist_ok=True)
+
+
+def commit(place: Place, plan: Plan, receipts: Iterable[Receipt]) -> None:
+    """Make the data set of all receipts; the manifest appears last."""
+    manifest = manifest_of(plan, place.plan_id, receipts)
+    _set_aside_old(place)
+    write_settled(place.out / CARD, card(manifest, place.out.resolve().name).encode())
+    for name in (REJECTS, DATA):
+        (place.work / name).rename(place.out / name)
+    for name in (REJECTS, DATA):
+        if not any((place.out / name).iterdir()):
+            (place.out / name).rmdir()
+    sync_folder(place.out)
+    write_settled(place.out / FILE_NAME, to_json(manifest))
+    for name in ("work", _REPLACED):
+        shutil.rmtree(place.private / name, ignore_errors=True)
+
+
+def _set_aside_old(place: Place) -> None:
+    """Move a finished set out of the way; its files are deleted when the new one stands."""
+    aside = place.private / _REPLACED
+    aside.mkdir(exist_ok=True)
+    if (place.out / FILE_NAME).exists():
+        (place.out / FILE_NAME).rename(aside / FILE_NAME)
+    if (aside / FILE_NAME).exists():
+        for name in (DATA, REJECTS):
+            if (place.out / name).exists() and not (aside / name).exists():
+                (place.out / name).rename(aside / name)

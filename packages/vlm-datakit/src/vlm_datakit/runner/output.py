@@ -1,0 +1,88 @@
+"""The output folder: whose it is, who writes to it, and what state it is in."""
+
+from __future__ import annotations
+
+import fcntl
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from enum import Enum
+from pathlib import Path
+from typing import Any
+
+from vlm_datakit.errors import OutputError
+from vlm_datakit.shards.manifest import FILE_NAME, read_manifest
+
+CARD = "README.md"
+PRIVATE = ".vlm"
+_OURS = frozenset({CARD, FILE_NAME, "data", "rejects", PRIVATE})
+
+
+class State(Enum):
+    """What an output folder is before a run."""
+
+    NEW = "new"
+    UNFINISHED = "unfinished"
+    FINISHED = "finished"
+
+
+def state_of(out: Path) -> State:
+    """Tell what a folder is; nothing is touched.
+
+    Raises:
+        OutputError: if it is a file, or holds something that is not ours.
+    """
+    if out.is_symlink() and not out.exists():
+        raise OutputError(f"{out}: a link to nothing")
+    if not out.exists():
+        return State.NEW
+    if not out.is_dir():
+        raise OutputError(f"{out}: a file stands where the output folder should be")
+    names = {path.name for path in out.iterdir()}
+    if not names:
+        return State.NEW
+    if FILE_NAME in names and PRIVATE in names:
+        read_manifest(out)
+        return State.FINISHED
+    if PRIVATE in names and names <= _OURS:
+        return State.UNFINISHED
+    strange = ", ".join(sorted(names - _OURS)[:3]) or ", ".join(sorted(names)[:3])
+    raise OutputError(
+        f"{out}: the folder holds something else ({strange}); nothing was touched, "
+        "name another with -o"
+    )
+
+
+@contextmanager
+def locked(out: Path) -> Iterator[Path]:
+    """Hold the folder's lock; the kernel releases it if the process dies.
+
+    Raises:
+        OutputError: if another run holds it, or the folder cannot be made.
+    """
+    private = out / PRIVATE
+    try:
+        private.mkdir(parents=True, exist_ok=True)
+        stream = (private / "lock").open("ab")
+    except OSError as error:
+        raise OutputError(f"{out}: {error.strerror}") from error
+    with stream:
+        try:
+            fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            raise OutputError(f"{out}: another import is writing to this folder") from error
+        yield private
+
+
+def foreign_files(out: Path, manifest: Mapping[str, Any]) -> list[str]:
+    """Name what stands in ``data/`` and ``rejects/`` and is not in the manifest.
+
+    A link counts as foreign whatever it is called: only regular files are ours.
+    """
+    shards = [shard for split in manifest["splits"].values() for shard in split["shards"]]
+    listed = {file["file"] for file in [*shards, *manifest["rejects"]["files"]]}
+    standing = [path for name in ("data", "rejects") for path in sorted((out / name).glob("*"))]
+    return [
+        path.relative_to(out).as_posix()
+        for path in standing
+        if path.is_symlink() or not path.is_file() or path.relative_to(out).as_posix() not in listed
+    ]

@@ -1,0 +1,64 @@
+"""Counts over the outcomes of one slice, as its receipt will state them."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+from vlm_datakit.conversation import Conversation, Converted, Rejected
+from vlm_datakit.errors import SourceError
+from vlm_datakit.shards.manifest import Stats
+
+
+class Tally:
+    """Counts outcomes one by one.
+
+    Source:
+        docs/shards.md: rows read = rows written + rows refused.
+    """
+
+    def __init__(self) -> None:
+        self.rows_read = self.rows = 0
+        self.by_reason: Counter[str] = Counter()
+        self._counts: dict[str, Counter[str]] = {
+            name: Counter()
+            for name in ("rewritten", "warnings", "roles", "messages_per_row", "images_per_row")
+        }
+        self._images = self._image_bytes = 0
+
+    def count(self, outcome: Converted | Rejected) -> None:
+        """Count one outcome."""
+        self.rows_read += 1
+        if isinstance(outcome, Rejected):
+            self.by_reason[str(outcome.reason)] += 1
+            return
+        self.rows += 1
+        self._counts["warnings"].update({str(warned.reason) for warned in outcome.warnings})
+        self._count_conversation(outcome.conversation)
+
+    def _count_conversation(self, conversation: Conversation) -> None:
+        messages = conversation.messages + conversation.rejected
+        self._counts["roles"].update(message.role for message in messages)
+        self._counts["messages_per_row"][str(len(messages))] += 1
+        self._counts["images_per_row"][str(len(conversation.images))] += 1
+        self._images += len(conversation.images)
+        for image in conversation.images:
+            self._image_bytes += len(image.data)
+            self._counts["rewritten"].update(image.rewritten)
+
+    def stats(self) -> Stats:
+        """Return the counts over written rows."""
+        counts = {name: dict(sorted(count.items())) for name, count in self._counts.items()}
+        return Stats(self._images, self._image_bytes, **counts)
+
+    def checked_reasons(self) -> dict[str, int]:
+        """Return the refusals by reason.
+
+        Raises:
+            SourceError: if the rows do not add up, which would mean a lost row.
+        """
+        if self.rows_read != self.rows + self.by_reason.total():
+            raise SourceError(
+                f"{self.rows_read} rows read, {self.rows} written and "
+                f"{self.by_reason.total()} refused: rows were lost; nothing is committed"
+            )
+        return dict(sorted(self.by_reason.items()))

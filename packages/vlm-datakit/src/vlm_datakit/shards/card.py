@@ -1,0 +1,46 @@
+"""The README.md of an output folder: what it is for people, and for `load_dataset`.
+
+Without the front matter `load_dataset(folder)` takes a rejects file for the training set.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import yaml
+
+
+def card(manifest: Mapping[str, Any], name: str) -> str:
+    """Return the dataset card of a finished run.
+
+    Args:
+        manifest: As `vlm_datakit.shards.manifest.manifest_of` returns it.
+        name: The heading: the folder's name.
+    """
+    files = [
+        {"split": split, "path": f"data/{split}-*.parquet"}
+        for split, facts in manifest["splits"].items()
+        if facts["rows"]
+    ]
+    front = {"configs": [{"config_name": "default", "data_files": files}], "tags": ["vlm-datakit"]}
+    rows = "\n".join(
+        f"| {split} | {facts['rows']:,} | {facts['bytes']:,} |"
+        for split, facts in manifest["splits"].items()
+    )
+    return (
+        f"---\n{yaml.safe_dump(front, sort_keys=False)}---\n\n# {name}\n\n"
+        f"Normalized shards, layout `{manifest['layout']}`, written by vlm-datakit "
+        f"{manifest['versions'].get('vlm-datakit', '')} from rows in the format "
+        f"`{manifest['source']['format']}`.\n\n"
+        f"| split | rows | bytes |\n|---|---:|---:|\n{rows}\n\n{_rejects(manifest['rejects'])}\n"
+        "```python\nfrom datasets import load_dataset\n\n"
+        f'rows = load_dataset("path/to/{name}")\n```\n'
+    )
+
+
+def _rejects(rejects: Mapping[str, Any]) -> str:
+    if not rejects["total"]:
+        return "No row was refused.\n"
+    lines = "\n".join(f"- `{reason}`: {count:,}" for reason, count in rejects["by_reason"].items())
+    return f"{rejects['total']:,} rows were refused; `rejects/` says which and why:\n\n{lines}\n"

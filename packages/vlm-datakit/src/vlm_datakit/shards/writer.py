@@ -1,0 +1,162 @@
+"""Conversations into Parquet files: row groups bounded by bytes, files by size.
+
+A file gets its final name only when it is whole and on the disk.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Self
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from vlm_datakit.conversation import Conversation
+from vlm_datakit.plan import MIB
+from vlm_datakit.shards.layout import schema, to_batch
+from vlm_datakit.shards.manifest import ShardFile
+
+_IMAGE_BYTES = "images.list.element.bytes"
+
+
+@dataclass(frozen=True, slots=True)
+class ShardSizes:
+    """Where row groups end and files roll over."""
+
+    group_bytes: int = 16 * MIB
+    group_rows: int = 4096
+    shard_bytes: int = 512 * MIB
+
+
+@dataclass(frozen=True, slots=True)
+class ShardSpec:
+    """What a writer writes: the layout, and the start of its file names."""
+
+    layout: str
+    with_images: bool
+    stem: str  # "train-00003": split and slice number
+    sizes: ShardSizes = field(default_factory=ShardSizes)
+
+
+class ShardWriter:
+    """Writes the conversations of one slice as ``{stem}-{part:03d}.parquet`` in a folder.
+
+    Args:
+        folder: Where the files go; must exist.
+        spec: Layout, names, sizes.
+
+    Call `add` for each row and `close` once; without `close` only dot-files remain.
+    """
+
+    def __init__(self, folder: Path, spec: ShardSpec) -> None:
+        self._folder, self._spec = folder, spec
+        self._schema = schema(spec.layout, with_images=spec.with_images)
+        self._rows: list[tuple[str, Conversation]] = []
+        self._pending_bytes = 0
+        self._writer: pq.ParquetWriter | None = None
+        self._file_rows = self._file_groups = 0
+        self._done: list[ShardFile] = []
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._writer is not None:
+            self._writer.close()
+            self._temporary().unlink(missing_ok=True)
+
+    def add(self, row_id: str, conversation: Conversation) -> None:
+        """Append one row; a full row group is written out at once."""
+        self._rows.append((row_id, conversation))
+        self._pending_bytes += _size(conversation)
+        sizes = self._spec.sizes
+        if self._pending_bytes >= sizes.group_bytes or len(self._rows) >= sizes.group_rows:
+            self._write_group()
+
+    def close(self) -> tuple[ShardFile, ...]:
+        """Write what is pending, name the last file, and return all files in order."""
+        self._write_group()
+        self._finish_file()
+        return tuple(self._done)
+
+    def _write_group(self) -> None:
+        if not self._rows:
+            return  # an empty row group breaks load_dataset
+        if self._writer is None:
+            self._writer = self._opened()
+        spec = self._spec
+        batch = to_batch(self._rows, spec.layout, with_images=spec.with_images)
+        self._writer.write_batch(batch, row_group_size=len(self._rows))
+        self._file_rows += len(self._rows)
+        self._file_groups += 1
+        self._rows, self._pending_bytes = [], 0
+        if self._temporary().stat().st_size >= spec.sizes.shard_bytes:
+            self._finish_file()
+
+    def _opened(self) -> pq.ParquetWriter:
+        leaves = [leaf for column in self._schema for leaf in _leaves(column.name, column.type)]
+        repeating = (".role", ".type", _IMAGE_BYTES)  # equal adjacent pictures are stored once
+        return pq.ParquetWriter(
+            self._temporary(),
+            self._schema,
+            compression={leaf: "none" if leaf == _IMAGE_BYTES else "zstd" for leaf in leaves},
+            use_dictionary=[leaf for leaf in leaves if leaf.endswith(repeating)],
+            dictionary_pagesize_limit=8 * MIB,
+            # Statistics of a 64 MiB value cost 400 MB of memory, and nobody filters on pictures.
+            write_statistics=[leaf for leaf in leaves if leaf != _IMAGE_BYTES],
+            write_page_index=True,
+        )
+
+    def _name(self) -> str:
+        return f"{self._spec.stem}-{len(self._done):03d}.parquet"
+
+    def _temporary(self) -> Path:
+        return self._folder / f".{self._name()}"
+
+    def _finish_file(self) -> None:
+        if self._writer is None:
+            return
+        self._writer.close()
+        self._writer = None
+        digest, size = settle(self._temporary(), self._folder / self._name())
+        name = f"data/{self._name()}"
+        self._done.append(ShardFile(name, self._file_rows, self._file_groups, size, digest))
+        self._file_rows = self._file_groups = 0
+
+
+def _leaves(path: str, kind: pa.DataType) -> list[str]:
+    """Return the Parquet paths of the leaf columns below an Arrow column."""
+    if pa.types.is_list(kind):
+        return _leaves(f"{path}.list.element", kind.value_type)
+    if pa.types.is_struct(kind):
+        return [leaf for inner in kind for leaf in _leaves(f"{path}.{inner.name}", inner.type)]
+    return [path]
+
+
+def _size(conversation: Conversation) -> int:
+    images = sum(len(image.data) for image in conversation.images)
+    parts = (part for message in conversation.messages for part in message.content)
+    return images + sum(len(getattr(part, "text", "")) for part in parts)
+
+
+def settle(temporary: Path, final: Path) -> tuple[str, int]:
+    """Put a finished temporary file on the disk and under its name; return sha256 and size."""
+    with temporary.open("rb") as file:
+        digest = hashlib.file_digest(file, "sha256").hexdigest()
+        os.fsync(file.fileno())
+        size = os.fstat(file.fileno()).st_size
+    temporary.replace(final)
+    sync_folder(final.parent)
+    return digest, size
+
+
+def sync_folder(folder: Path) -> None:
+    """Make renames in a folder survive a power cut."""
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,40 @@
+"""JSON lines out: to a file that appears whole, or to standard output."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO, Any
+
+import orjson
+
+from vlm_datakit.errors import OutputError
+
+
+def json_line(row: dict[str, Any]) -> bytes:
+    """Return a row as one JSON line."""
+    return orjson.dumps(row, option=orjson.OPT_APPEND_NEWLINE)
+
+
+@contextmanager
+def open_new(path: Path, *, overwrite: bool) -> Iterator[IO[bytes]]:
+    """Open a file that appears under its name only when the block ends well.
+
+    Raises:
+        OutputError: if it exists and is not to be overwritten, or cannot be written.
+    """
+    if path.exists() and not overwrite:
+        raise OutputError(f"{path}: the file exists; --overwrite replaces it")
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        with temporary.open("xb") as stream:
+            yield stream
+            stream.flush()
+            os.fsync(stream.fileno())
+        temporary.replace(path)
+    except OSError as error:
+        raise OutputError(f"{path}: {error.strerror or error}") from error
+    finally:
+        temporary.unlink(missing_ok=True)

@@ -1,0 +1,87 @@
+"""JSON Lines: one row a line, read by byte offset, a bad line a `Rejected` in its place.
+
+orjson keeps strings as they are; readers that sniff types turn an answer that happens to
+be JSON text into an object, and ``"007"`` into 7.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import orjson
+
+from vlm_datakit.conversation import Origin, Rejected, Row
+from vlm_datakit.errors import Reason, quoted
+from vlm_datakit.plan import MIB
+from vlm_datakit.sources.pipe import Lines
+
+_BOM = b"\xef\xbb\xbf"
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """What to read of a stream, already positioned at ``start``: bytes to ``end``.
+
+    ``end`` None reads to the end of the stream. ``max_line_bytes`` bounds the memory;
+    ``keep_raw`` keeps the bytes of each row for the ledger.
+    """
+
+    source: str
+    start: int = 0
+    end: int | None = None
+    max_line_bytes: int = 64 * MIB
+    keep_raw: bool = False
+
+
+def read_rows(stream: Lines, span: Span) -> Iterator[Row | Rejected]:
+    """Read rows, one line in memory at a time; blank lines are no rows.
+
+    Yields:
+        `Row`, or `Rejected` with ``json-invalid``, ``line-too-long`` or
+        ``row-not-object`` where a line cannot be a row. Lines are numbered when the span
+        starts at the head of the stream.
+
+    Source:
+        RFC 8259 (JSON), jsonlines.org. A byte order mark, CRLF and a missing last line
+        end are accepted.
+    """
+    offset, number = span.start, 0
+    while span.end is None or offset < span.end:
+        line = stream.readline(span.max_line_bytes + 1)
+        if not line:
+            return
+        number += 1
+        origin = Origin(span.source, offset, number if span.start == 0 else None)
+        offset += len(line)
+        if len(line) > span.max_line_bytes and not line.endswith(b"\n"):
+            offset += _skip_line(stream)
+            yield Rejected(origin, Reason.LINE_TOO_LONG, "$", f"over {span.max_line_bytes} bytes")
+        elif text := _bare(line, origin.offset):
+            yield _row(text, origin, keep_raw=span.keep_raw)
+
+
+def _bare(line: bytes, offset: int) -> bytes:
+    if offset == 0 and line.startswith(_BOM):
+        line = line[len(_BOM) :]
+    return b"" if line.isspace() else line
+
+
+def _skip_line(stream: Lines) -> int:
+    skipped = 0
+    while piece := stream.readline(MIB):
+        skipped += len(piece)
+        if piece.endswith(b"\n"):
+            break
+    return skipped
+
+
+def _row(line: bytes, origin: Origin, *, keep_raw: bool) -> Row | Rejected:
+    raw = line.rstrip(b"\r\n") if keep_raw else None
+    try:
+        fields = orjson.loads(line)
+    except orjson.JSONDecodeError as error:
+        return Rejected(origin, Reason.JSON_INVALID, "$", error.msg[:80], raw)
+    if not isinstance(fields, dict):
+        return Rejected(origin, Reason.ROW_NOT_OBJECT, "$", quoted(fields), raw)
+    return Row(origin, fields, raw)

@@ -1,0 +1,43 @@
+"""A stream that comes once: its first lines can be looked at without being lost."""
+
+from __future__ import annotations
+
+from collections import deque
+from typing import Protocol
+
+
+class Lines(Protocol):
+    """What the reader needs of a stream: a binary file and `Pipe` both have it."""
+
+    def readline(self, size: int, /) -> bytes:
+        """Return up to ``size`` bytes, to the end of the line at most; empty at the end."""
+
+
+class Pipe:
+    """Standard input with a look-ahead.
+
+    Args:
+        stream: A binary stream; read line by line, never to its end at once.
+    """
+
+    def __init__(self, stream: Lines) -> None:
+        self._stream = stream
+        self._ahead: deque[bytes] = deque()
+
+    def readline(self, size: int, /) -> bytes:
+        """Return the next piece of a line, at most ``size`` bytes of it."""
+        if not self._ahead:
+            return self._stream.readline(size)
+        piece = self._ahead.popleft()
+        if len(piece) > size:
+            self._ahead.appendleft(piece[size:])
+        return piece[:size]
+
+    def peek(self, max_lines: int, max_bytes: int) -> bytes:
+        """Return the first lines, at most that many and about that many bytes, still unread."""
+        while len(self._ahead) < max_lines and sum(map(len, self._ahead)) < max_bytes:
+            piece = self._stream.readline(max_bytes)
+            if not piece:
+                break
+            self._ahead.append(piece)
+        return b"".join(self._ahead)

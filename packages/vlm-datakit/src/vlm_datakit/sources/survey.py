@@ -1,0 +1,78 @@
+"""A look at the first rows of a source, before anything is planned or written."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from vlm_datakit.checks import layout_of
+from vlm_datakit.conversation import Draft, ImageForm, Rejected, Row
+from vlm_datakit.errors import RowError
+from vlm_datakit.formats.detect import choose, detect
+from vlm_datakit.formats.format import Format
+from vlm_datakit.plan import MIB, SourceFile
+from vlm_datakit.sources.jsonl import Span, read_rows
+from vlm_datakit.sources.pipe import Pipe
+
+_ROWS, _BYTES = 1_000, 16 * MIB
+_NAMED = frozenset({ImageForm.PATH, ImageForm.URL})
+
+
+@dataclass(frozen=True, slots=True)
+class Survey:
+    """What the first rows tell: format and why, layout, whether and how they have pictures."""
+
+    format: str
+    evidence: str
+    layout: str
+    with_images: bool
+    names_pictures: bool
+    rows: int
+
+
+def first_rows(file: SourceFile, pipe: Pipe | None) -> list[Row]:
+    """Return the readable rows among the first of a file, at most 1,000 or 16 MiB of them."""
+    if file.is_pipe and pipe is not None:
+        head = pipe.peek(_ROWS, _BYTES)
+    else:
+        with Path(file.path).open("rb") as stream:
+            head = stream.read(_BYTES)
+            head += stream.readline(4 * _BYTES)  # the line in hand, whole
+    rows: list[Row] = []
+    for row in read_rows(io.BytesIO(head), Span(file.name)):
+        if len(rows) >= _ROWS:
+            break
+        if isinstance(row, Row):
+            rows.append(row)
+    return rows
+
+
+def survey(rows: Sequence[Row], source: str, format_: Format | None) -> Survey:
+    """Tell format, layout and pictures from rows.
+
+    Args:
+        rows: The first rows of the source.
+        source: Its name, for errors.
+        format_: The format the caller named, or None to detect it.
+
+    Raises:
+        SourceError: if no format fits, or two fit equally.
+    """
+    evidence = "as asked for"
+    if format_ is None:
+        fields = [row.fields for row in rows]
+        guess = choose(detect(fields), fields, source)
+        format_, evidence = guess.format, guess.evidence
+    drafts = [draft for row in rows if (draft := _draft(row, format_)) is not None]
+    forms = {image.form for draft in drafts for image in draft.images}
+    layout = layout_of(drafts[0].with_images(())) if drafts else "conversation"
+    return Survey(format_.name, evidence, layout, bool(forms), bool(forms & _NAMED), len(rows))
+
+
+def _draft(row: Row | Rejected, format_: Format) -> Draft | None:
+    try:
+        return None if isinstance(row, Rejected) else format_.parse(row.fields)
+    except RowError:
+        return None  # the walk will refuse it in its place
