@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from vlm_datakit.conversation import Conversation, ImageRef, Message, Text, Warned
+from vlm_datakit.conversation import Conversation, Image, ImageRef, Message, Text, Warned
 from vlm_datakit.errors import Reason, RowError, quoted
 from vlm_datakit.turns import count_images, spoken
 
@@ -65,7 +65,7 @@ def check(conversation: Conversation) -> tuple[Warned, ...]:
     if not answers:
         raise RowError(Reason.ANSWER_MISSING, "$", f"{len(messages)} messages, none an answer")
     _check_images_stand_in_questions(messages)
-    return tuple(_warnings(messages))
+    return (*_warnings(messages), *_image_warnings(conversation.images))
 
 
 def _check_roles(messages: tuple[Message, ...]) -> None:
@@ -98,6 +98,14 @@ def _warnings(messages: tuple[Message, ...]) -> list[Warned]:
         where = f"$.messages[{len(messages) - 1}]"
         found.append(Warned(Reason.ENDS_WITHOUT_ANSWER, where, quoted(messages[-1].role)))
     return found
+
+
+def _image_warnings(images: tuple[Image, ...]) -> list[Warned]:
+    return [
+        Warned(Reason.IMAGE_FIRST_FRAME_ONLY, f"image {index}", image.media_type)
+        for index, image in enumerate(images)
+        if "frames" in image.rewritten
+    ]
 
 
 def _special_tokens(message: Message, where: str) -> list[Warned]:

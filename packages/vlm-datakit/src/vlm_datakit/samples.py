@@ -41,7 +41,7 @@ def make_samples(count: int, seed: int = 0) -> Iterator[Conversation]:
 
     Example:
         >>> [row.messages[1].content[0].text for row in make_samples(1)]
-        ['1 orange triangle']
+        ['4 blue squares']
     """
     for index in range(count):
         chance = random.Random(f"{seed}/{index}")  # noqa: S311 - drawings, not secrets

@@ -78,7 +78,7 @@ def derived_id(origin: Origin) -> str:
 
     Example:
         >>> derived_id(Origin("a.jsonl", 0))
-        '9ad55ee2ad9f83a0'
+        'e41bee6fb2137069'
     """
     place = f"{origin.source}\0{origin.offset}".encode()
     return hashlib.sha256(place).hexdigest()[:ID_CHARS]

@@ -163,7 +163,7 @@ def read_manifest(folder: Path) -> dict[str, Any]:
     """
     path = folder / FILE_NAME
     try:
-        manifest: dict[str, Any] = orjson.loads(path.read_bytes())
+        manifest: Any = orjson.loads(path.read_bytes())
     except FileNotFoundError as error:
         raise SourceError(f"{folder}: no {FILE_NAME}; not a finished import") from error
     except (ValueError, OSError) as error:
@@ -171,4 +171,4 @@ def read_manifest(folder: Path) -> dict[str, Any]:
     version = manifest.get("schema_version") if isinstance(manifest, dict) else None
     if version != SCHEMA_VERSION:
         raise SourceError(f"{path}: schema version {version}, and this tool reads {SCHEMA_VERSION}")
-    return manifest
+    return dict(manifest)

@@ -1,0 +1,193 @@
+"""The command line: options to config, errors to exit codes, and nothing else."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import click
+
+from vlm_trainer.config import TrainConfig, options
+from vlm_trainer.errors import VlmTrainerError
+
+DASHES = {"token_normalize_func": lambda name: name.replace("_", "-")}
+FILE = click.Path(path_type=Path)
+INTERRUPTED = 130
+
+
+class TrainByDefault(click.Group):
+    """A group that trains when no command is named, as `accelerate launch -m` needs."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Put ``train`` before the options when no command stands there."""
+        words = [] if args and args[0] in ("--help", "--version") else ["train"]
+        named = bool(args) and not args[0].startswith("-")
+        return super().parse_args(ctx, args if named or not words else ["train", *args])
+
+
+@click.group(cls=TrainByDefault, context_settings=DASHES, invoke_without_command=True)
+@click.version_option(package_name="vlm-trainer")
+def cli() -> None:
+    """Fine-tune Qwen2.5-VL on the shards that vlm-datakit writes.
+
+    Without a command it trains: `vlm-trainer --config x.yaml`, or with several processes
+    `accelerate launch -m vlm_trainer --config x.yaml`.
+    """
+
+
+def config_options(command: Callable[..., None]) -> Callable[..., None]:
+    """Add --config and a flag for every field of the config."""
+    for name, field in reversed(options().items()):
+        flag, kind = f"--{name.replace('_', '-')}", field.metadata["kind"]
+        text = field.metadata["help"]
+        if kind is bool:
+            flag = f"{flag}/--no-{name.replace('_', '-')}"
+        elif field.default not in (None, "", ()):
+            shown = ",".join(field.default) if kind is tuple else field.default
+            text = f"{text} [{shown}]"
+        choices = field.metadata["choices"]
+        as_type = click.Choice(choices) if choices and kind is str else _click_type(kind)
+        decorate = click.option(
+            flag, name, type=as_type, default=None, help=text, multiple=kind is tuple
+        )
+        command = decorate(command)
+    command = click.option("--debug", is_flag=True, help="Show the traceback of an error.")(command)
+    return click.option("--config", "config_file", type=FILE, help="YAML with the same keys.")(
+        command
+    )
+
+
+def _click_type(kind: type) -> Any:
+    return {bool: None, tuple: str}.get(kind, kind)
+
+
+@cli.command("train", context_settings=DASHES)
+@config_options
+@click.option("--print-config", is_flag=True, help="Print the effective config and stop.")
+@click.option("--json", "as_json", is_flag=True, help="Print the summary as JSON on stdout.")
+def train_command(
+    config_file: Path | None, print_config: bool, as_json: bool, **flags: Any
+) -> None:
+    """Train a LoRA, or all weights with --tuning full. The same command resumes."""
+    from vlm_trainer.settings import dump_config
+
+    config = _config(config_file, flags)
+    if print_config:
+        click.echo(dump_config(config), nl=False)
+        return
+    from vlm_trainer.run import train
+
+    summary = train(config)
+    if as_json and int(os.environ.get("RANK") or 0) == 0:
+        click.echo(json.dumps(asdict(summary)))
+
+
+@cli.command("plan", context_settings=DASHES)
+@config_options
+@click.option("--json", "as_json", is_flag=True, help="Print the plan as JSON on stdout.")
+def plan_command(config_file: Path | None, as_json: bool, **flags: Any) -> None:
+    """Count rows, tokens and steps of a training, without torch or a GPU."""
+    from vlm_trainer.launch import Processes
+    from vlm_trainer.plan import plan_lines
+    from vlm_trainer.run import prepare
+
+    config = _config(config_file, flags)
+    _check_planned(config)
+    prepared = prepare(config, Processes(config.schedule.expect_processes or 1))
+    if as_json:
+        click.echo(json.dumps(asdict(prepared.plan)))
+        return
+    for line in plan_lines(prepared.plan, prepared.lengths, config, prepared.how.rule):
+        click.echo(line)
+    for row in prepared.lengths.refused:
+        click.echo(f"refused {row}", err=True)
+
+
+def model_options(command: Callable[..., None]) -> Callable[..., None]:
+    """Add the options that name a trained model."""
+    for decorate in (
+        click.option("--model-name-or-path", help="Base model, or output folder of a run."),
+        click.option("--adapter", type=FILE, help="Output folder of a LoRA run."),
+        click.option("--min-pixels", type=int, help="Default: as trained."),
+        click.option("--max-pixels", type=int, help="Default: as trained."),
+        click.option("--use-cpu/--no-use-cpu", default=False, help="Stay on the CPU."),
+        click.option("--debug", is_flag=True, help="Show the traceback of an error."),
+    ):
+        command = decorate(command)
+    return command
+
+
+@cli.command("evaluate", context_settings=DASHES)
+@click.option("--data", type=FILE, required=True, help="Folder of an import.")
+@click.option("--split", default="test", show_default=True, help="Held-out split.")
+@click.option("--limit", type=int, help="First so many rows.")
+@click.option("--batch-size", type=int, default=32, show_default=True)
+@click.option("--json", "as_json", is_flag=True, help="Print the figures as JSON on stdout.")
+@model_options
+def evaluate_command(as_json: bool, debug: bool, **given: Any) -> None:
+    """Measure loss and exact match on held-out rows."""
+    from vlm_trainer.evaluate import EvaluateConfig, evaluate
+
+    click.echo("loading torch and the model; this takes some seconds", err=True)
+    result = evaluate(EvaluateConfig(**given))
+    if as_json:
+        click.echo(json.dumps(asdict(result)))
+        return
+    click.echo(f"rows {result.rows}  loss {result.loss:.4f}  exact match {result.exact_match:.1%}")
+    for miss in result.misses:
+        click.echo(f"  {miss['id']}: expected {miss['expected']!r}, given {miss['given']!r}")
+
+
+@cli.command("generate", context_settings=DASHES)
+@click.option("--prompt", required=True, help="The question.")
+@click.option("--image", "images", type=FILE, multiple=True, help="A picture; repeatable.")
+@click.option("--system", help="System message.")
+@click.option("--max-new-tokens", type=int, default=256, show_default=True)
+@model_options
+def generate_command(debug: bool, **given: Any) -> None:
+    """Answer one prompt about pictures; the answer goes to stdout."""
+    from vlm_trainer.generate import GenerateConfig, generate
+
+    click.echo("loading torch and the model; this takes some seconds", err=True)
+    click.echo(generate(GenerateConfig(**given)))
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run the command line; every deliberate error is one line and its exit code."""
+    given = list(sys.argv[1:] if arguments is None else arguments)
+    try:
+        cli.main(args=given, prog_name="vlm-trainer", standalone_mode=False)
+    except VlmTrainerError as error:
+        if "--debug" in given:
+            raise
+        click.echo(f"vlm-trainer: {error}", err=True)
+        sys.exit(error.exit_code)
+    except click.exceptions.Exit as stop:
+        sys.exit(stop.exit_code)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(error.exit_code)
+    except (KeyboardInterrupt, click.Abort):
+        click.echo("vlm-trainer: interrupted; the same command goes on", err=True)
+        sys.exit(INTERRUPTED)
+
+
+def _config(config_file: Path | None, flags: dict[str, Any]) -> TrainConfig:
+    from vlm_trainer.settings import read_config
+
+    flags.pop("debug")
+    given = {key: value for key, value in flags.items() if value is not None and value != ()}
+    lists = {key: ",".join(value) for key, value in given.items() if isinstance(value, tuple)}
+    return read_config(config_file, {**given, **lists})
+
+
+def _check_planned(config: TrainConfig) -> None:
+    from vlm_trainer.errors import UsageError
+
+    if not config.model.model_name_or_path or not config.data.data:
+        raise UsageError("which model and data? give --model-name-or-path MODEL --data FOLDER")

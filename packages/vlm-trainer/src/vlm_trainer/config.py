@@ -1,0 +1,205 @@
+"""What a run is told: every option once, with its type, default and help.
+
+The fields of the groups below are the YAML keys and the flags; names are those of TRL
+and transformers. Flat outside (`learning_rate: 1e-4`), grouped inside.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from vlm_trainer.errors import UsageError
+
+SCOPES = ("language", "vision", "merger")
+
+
+def option(kind: type, default: Any, text: str, choices: tuple[str, ...] = ()) -> Any:
+    """Declare a config field: ``kind`` is bool, int, float, str, or tuple for a list."""
+    return field(default=default, metadata={"kind": kind, "help": text, "choices": choices})
+
+
+@dataclass(frozen=True, slots=True)
+class ModelOptions:
+    """Which model, which pictures it is shown, which part of it is trained."""
+
+    model_name_or_path: str = option(
+        str, "", "Model folder, Hub name, or `tiny` / `tiny-text` (random, built offline)."
+    )
+    model_revision: str = option(str, "main", "Branch, tag or commit of a Hub model.")
+    tuning: str = option(str, "lora", "Train an adapter or all weights.", ("lora", "full"))
+    max_pixels: int = option(int, 1_003_520, "Largest area a picture is shown at.")
+    min_pixels: int = option(int, 3136, "Smallest area a picture is shown at.")
+    attn_implementation: str | None = option(str, None, "As in transformers: sdpa, eager, ...")
+
+
+@dataclass(frozen=True, slots=True)
+class LoraOptions:
+    """The adapter."""
+
+    lora_r: int = option(int, 16, "Rank of the adapter.")
+    lora_alpha: int = option(int, 16, "Its scale is alpha / r.")
+    lora_dropout: float = option(float, 0.0, "Dropout on the adapter's input.")
+    lora_scope: tuple[str, ...] = option(
+        tuple, ("language",), "Parts that get an adapter: language, vision, merger.", SCOPES
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class DataOptions:
+    """Which rows, and what happens to those that cannot be trained."""
+
+    data: str = option(str, "", "Folder of an import (manifest.json and data/*.parquet).")
+    train_split: str = option(str, "train", "Split to train on.")
+    eval_split: str | None = option(str, None, "Split whose loss is measured while training.")
+    max_length: int | None = option(
+        int, None, "Longest row in tokens. Rows are never cut; longer ones are refused."
+    )
+    packing: bool = option(bool, False, "Pack rows into max_length tokens (text models only).")
+    on_refused: str = option(
+        str, "stop", "Rows that cannot be trained: stop, or drop them.", ("stop", "drop")
+    )
+    exclude_ids: tuple[str, ...] = option(tuple, (), "Ids of rows to leave out.")
+
+
+@dataclass(frozen=True, slots=True)
+class ScheduleOptions:
+    """Steps, batches, rates and the machine."""
+
+    max_steps: int = option(int, -1, "Optimizer steps; -1 for num_train_epochs.")
+    num_train_epochs: float = option(float, 1.0, "Passes over the data.")
+    per_device_train_batch_size: int = option(int, 1, "Rows at once on a device.")
+    per_device_eval_batch_size: int = option(int, 8, "The same, while measuring.")
+    gradient_accumulation_steps: int = option(int, 8, "Batches to a step.")
+    learning_rate: float = option(float, 2e-5, "Peak rate.")
+    lr_scheduler_type: str = option(str, "linear", "As in transformers: linear, cosine, ...")
+    warmup_steps: float = option(float, 0, "Steps of warm-up, or below 1 a share of all.")
+    weight_decay: float = option(float, 0.0, "Of AdamW.")
+    max_grad_norm: float = option(float, 1.0, "Gradient clipping; 0 for none.")
+    seed: int = option(int, 42, "Of order, dropout and new weights.")
+    use_cpu: bool = option(bool, False, "Train on the CPU even where a GPU is.")
+    bf16: bool | None = option(bool, None, "bfloat16; default: on with a GPU.")
+    gradient_checkpointing: bool | None = option(bool, None, "Default: on with a GPU.")
+    dataloader_num_workers: int = option(int, 0, "Processes that decode pictures.")
+    expect_processes: int | None = option(int, None, "Stop unless so many processes run.")
+
+
+@dataclass(frozen=True, slots=True)
+class OutputOptions:
+    """Where results go and how often."""
+
+    output_dir: str = option(str, "", "New or unfinished output folder of this run.")
+    save_steps: int = option(int, 500, "Steps between checkpoints.")
+    save_total_limit: int = option(int, 2, "Whole checkpoints kept.")
+    logging_steps: int = option(int, 10, "Steps between lines of metrics.jsonl.")
+    eval_steps: int | None = option(int, None, "Steps between measures; default: each epoch.")
+    report_to: str = option(str, "none", "Passed to transformers: wandb, tensorboard, ...")
+
+
+GROUPS: dict[str, type] = {
+    "model": ModelOptions,
+    "lora": LoraOptions,
+    "data": DataOptions,
+    "schedule": ScheduleOptions,
+    "output": OutputOptions,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class TrainConfig:
+    """All of a run's settings, checked.
+
+    Args:
+        trainer: Further fields of TRL's SFTConfig, given as they are.
+    """
+
+    model: ModelOptions = ModelOptions()
+    lora: LoraOptions = LoraOptions()
+    data: DataOptions = DataOptions()
+    schedule: ScheduleOptions = ScheduleOptions()
+    output: OutputOptions = OutputOptions()
+    trainer: Mapping[str, Any] = field(default_factory=dict)
+
+
+def options() -> dict[str, dataclasses.Field[Any]]:
+    """Return every option by its flat name, in the order of the groups."""
+    return {f.name: f for group in GROUPS.values() for f in dataclasses.fields(group)}
+
+
+def to_flat(config: TrainConfig) -> dict[str, Any]:
+    """Return the config under its flat YAML keys; tuples become lists.
+
+    Example:
+        >>> to_flat(TrainConfig())["lora_r"]
+        16
+    """
+    flat: dict[str, Any] = {}
+    for name, group in GROUPS.items():
+        flat |= {f.name: getattr(getattr(config, name), f.name) for f in dataclasses.fields(group)}
+    flat = {key: list(value) if isinstance(value, tuple) else value for key, value in flat.items()}
+    return {**flat, "trainer": dict(config.trainer)} if config.trainer else flat
+
+
+def from_flat(values: Mapping[str, Any]) -> TrainConfig:
+    """Build a config from flat keys that have the right types already, and check it.
+
+    Raises:
+        UsageError: A value that cannot be, alone or beside another.
+    """
+    groups = {
+        name: group(
+            **{f.name: values[f.name] for f in dataclasses.fields(group) if f.name in values}
+        )
+        for name, group in GROUPS.items()
+    }
+    config = TrainConfig(**groups, trainer=values.get("trainer") or {})
+    _check(config)
+    return config
+
+
+AT_LEAST = {  # key: smallest value
+    "max_pixels": 1, "min_pixels": 1, "lora_r": 1, "lora_alpha": 1, "max_length": 1,
+    "per_device_train_batch_size": 1, "per_device_eval_batch_size": 1,
+    "gradient_accumulation_steps": 1, "dataloader_num_workers": 0, "expect_processes": 1,
+    "save_steps": 1, "save_total_limit": 1, "logging_steps": 1, "eval_steps": 1,
+    "learning_rate": 0, "num_train_epochs": 0, "warmup_steps": 0, "max_grad_norm": 0,
+    "weight_decay": 0, "lora_dropout": 0, "seed": 0,
+}  # fmt: skip
+
+
+def _check(config: TrainConfig) -> None:
+    for key, value in to_flat(config).items():
+        if key in AT_LEAST and value is not None and value < AT_LEAST[key]:
+            raise UsageError(f"{key} is {value}; it must be at least {AT_LEAST[key]}")
+    model, data, lora = config.model, config.data, config.lora
+    if model.min_pixels > model.max_pixels:
+        raise UsageError(f"min_pixels {model.min_pixels} is above max_pixels {model.max_pixels}")
+    if lora.lora_dropout >= 1:
+        raise UsageError(f"lora_dropout is {lora.lora_dropout}; it must be below 1")
+    if not lora.lora_scope:
+        raise UsageError(f"lora_scope is empty; choose from {', '.join(SCOPES)}")
+    if data.packing and data.max_length is None:
+        raise UsageError("packing needs max_length, the tokens of a packed row")
+    if config.schedule.max_steps < 1 and config.schedule.num_train_epochs <= 0:
+        raise UsageError("nothing to train: give max_steps or num_train_epochs above 0")
+
+
+def check_complete(config: TrainConfig) -> None:
+    """Refuse a config that does not say which model, data and output it wants.
+
+    Raises:
+        UsageError: Names all that is missing, in one line.
+    """
+    wanted = {
+        "--model-name-or-path MODEL": config.model.model_name_or_path,
+        "--data FOLDER": config.data.data,
+        "--output-dir FOLDER": config.output.output_dir,
+    }
+    missing = [flag for flag, value in wanted.items() if not value]
+    if missing:
+        raise UsageError(
+            f"which model, data and output? missing: {', '.join(missing)} "
+            "(or the same keys in --config FILE; --help shows all)"
+        )

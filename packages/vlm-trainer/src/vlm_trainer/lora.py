@@ -1,0 +1,113 @@
+"""Which modules get an adapter, said as one pattern, and a count of them per tower.
+
+Bare names such as ``gate_proj`` also hit the vision tower, and ``all-linear`` covers all
+of it. PEFT writes a pattern as it is, but a list of names in the order of a set: a
+pattern makes adapter_config.json the same in every run.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from vlm_trainer.config import LoraOptions
+from vlm_trainer.errors import UsageError
+
+LAYER = r"(self_attn\.(q|k|v|o)_proj|mlp\.(gate|up|down)_proj)"
+PATTERNS = {  # scope -> modules of Qwen2-VL and Qwen2.5-VL, and of Qwen2 for language
+    "language": rf"(model\.language_model\.|model\.)layers\.\d+\.{LAYER}",
+    "vision": r"(model\.)?visual\.blocks\.\d+\.(attn\.(qkv|proj)|mlp\.(gate_proj|up_proj|down_proj|fc1|fc2))",
+    "merger": r"(model\.)?visual\.merger\.mlp\.(0|2)",  # mlp.1 is a GELU
+}
+TOWERS = ("language", "vision", "merger")
+
+
+@dataclass(frozen=True, slots=True)
+class Adapted:
+    """What is trained.
+
+    Args:
+        modules: Adapted modules of each tower; all zero in full tuning.
+        trained: Parameters that are trained.
+        total: Parameters of the whole model, adapter included.
+    """
+
+    modules: dict[str, int]
+    trained: int
+    total: int
+
+    def __str__(self) -> str:
+        towers = ", ".join(f"{name} {count}" for name, count in self.modules.items())
+        share = f"{self.trained:,} of {self.total:,} parameters ({self.trained / self.total:.2%})"
+        return f"adapted modules: {towers}; training {share}"
+
+
+def target_pattern(scope: Sequence[str]) -> str:
+    """Return the pattern PEFT matches whole module names against.
+
+    Args:
+        scope: Among language, vision, merger; the order does not matter.
+
+    Example:
+        >>> bool(re.fullmatch(target_pattern(["merger"]), "model.visual.merger.mlp.0"))
+        True
+    """
+    return "|".join(f"({PATTERNS[name]})" for name in TOWERS if name in scope)
+
+
+def count_by_tower(names: Iterable[str]) -> dict[str, int]:
+    """Count module names by the tower whose pattern they fit."""
+    counts = dict.fromkeys(TOWERS, 0)
+    for name in names:
+        for tower in TOWERS:
+            counts[tower] += bool(re.fullmatch(PATTERNS[tower], name))
+    return counts
+
+
+def add_adapter(model: Any, options: LoraOptions, base_name: str) -> Any:
+    """Wrap a model with a fresh LoRA adapter.
+
+    Args:
+        model: A loaded base model.
+        options: Rank, scale, dropout and scope.
+        base_name: Written into adapter_config.json, as the user gave it.
+
+    Returns:
+        The PEFT model; only the adapter is trainable, in float32.
+
+    Raises:
+        UsageError: A scope that the model does not have.
+    """
+    from peft import LoraConfig, get_peft_model
+
+    found = count_by_tower(name for name, _ in model.named_modules())
+    missing = [name for name in options.lora_scope if not found[name]]
+    if missing:
+        raise UsageError(f"lora_scope {missing[0]}: this model has no such modules")
+    config = LoraConfig(
+        r=options.lora_r,
+        lora_alpha=options.lora_alpha,
+        lora_dropout=options.lora_dropout,
+        target_modules=target_pattern(options.lora_scope),
+        task_type="CAUSAL_LM",
+    )
+    adapted = get_peft_model(model, config)
+    adapted.peft_config["default"].base_model_name_or_path = base_name
+    return adapted
+
+
+def report(model: Any) -> Adapted:
+    """Count adapted modules per tower and trained parameters of a model."""
+    names = [
+        name.removeprefix("base_model.model.")
+        for name, module in model.named_modules()
+        if hasattr(module, "lora_A")
+    ]
+    sizes = [(p.numel(), p.requires_grad) for p in model.parameters()]
+    return Adapted(
+        modules=count_by_tower(names),
+        trained=sum(size for size, trained in sizes if trained),
+        total=sum(size for size, _ in sizes),
+    )

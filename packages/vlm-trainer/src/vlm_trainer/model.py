@@ -1,0 +1,92 @@
+"""Load a model's weights for training or for use: dtype and device, nothing else."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import warnings
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from vlm_trainer.base_model import BaseModel
+from vlm_trainer.errors import SourceError
+
+
+@dataclass(frozen=True, slots=True)
+class Hardware:
+    """What the run computes on.
+
+    Args:
+        device: ``cpu`` or ``cuda``.
+        bf16: Compute in bfloat16.
+        gradient_checkpointing: Trade time for memory.
+    """
+
+    device: str
+    bf16: bool
+    gradient_checkpointing: bool
+
+
+def find_hardware(
+    *, use_cpu: bool, bf16: bool | None = None, gradient_checkpointing: bool | None = None
+) -> Hardware:
+    """Fill in what was left to the machine: with a GPU bfloat16 and checkpointing, else not."""
+    import torch
+
+    has_gpu = torch.cuda.is_available() and not use_cpu
+    return Hardware(
+        device="cuda" if has_gpu else "cpu",
+        bf16=has_gpu if bf16 is None else bf16,
+        gradient_checkpointing=(
+            has_gpu if gradient_checkpointing is None else gradient_checkpointing
+        ),
+    )
+
+
+def load_model(base: BaseModel, *, dtype: str, attention: str | None = None) -> Any:
+    """Load a model's weights, on the CPU.
+
+    Args:
+        base: What `find_base` found.
+        dtype: ``float32`` or ``bfloat16``. Full tuning wants float32 weights also where it
+            computes in bfloat16: steps of 1e-5 are lost in bfloat16 weights.
+        attention: ``attn_implementation`` of transformers.
+
+    Returns:
+        The transformers model, in evaluation mode.
+
+    Raises:
+        SourceError: The weights are missing, not safetensors, or damaged.
+    """
+    import torch
+    from transformers import AutoModelForCausalLM, AutoModelForImageTextToText
+
+    auto = AutoModelForImageTextToText if base.reads_pictures else AutoModelForCausalLM
+    options = {"attn_implementation": attention} if attention else {}
+    try:
+        return auto.from_pretrained(
+            base.weights,
+            revision=base.revision or "main",
+            dtype=getattr(torch, dtype),
+            use_safetensors=True,
+            **options,
+        )
+    except Exception as error:  # OSError, SafetensorError, RuntimeError for wrong shapes, ...
+        first_line = (str(error).strip().splitlines() or [type(error).__name__])[0]
+        raise SourceError(f"{base.name}: the weights cannot be loaded ({first_line})") from error
+
+
+@contextlib.contextmanager
+def quiet_libraries() -> Iterator[None]:
+    """Silence what the libraries say about themselves; their errors still come through."""
+    with warnings.catch_warnings():
+        for message in (".*is_gradient_checkpointing.*", ".*pin_memory.*"):
+            warnings.filterwarnings("ignore", message=message)
+        for name in ("bitsandbytes", "transformers", "accelerate", "peft", "trl"):
+            logging.getLogger(name).setLevel(logging.ERROR)
+        from transformers.utils import logging as transformers_logging
+
+        transformers_logging.set_verbosity_error()
+        transformers_logging.disable_progress_bar()
+        yield

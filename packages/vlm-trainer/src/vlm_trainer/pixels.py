@@ -1,0 +1,133 @@
+"""From the bytes of a picture file to the patches that the vision tower reads.
+
+One fused pass over numpy arrays, equal to the HF processor to 1e-5 and several times
+faster. Shards may come from anybody, so formats and sizes are judged before a pixel is
+decoded. The trade-off: Pillow's bicubic filter always, also where torchvision exists.
+"""
+
+from __future__ import annotations
+
+import io
+import warnings
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from vlm_trainer.conversation import ImageSize
+from vlm_trainer.errors import Reason, RowError
+from vlm_trainer.sizes import PixelRule, fitted_size
+
+if TYPE_CHECKING:
+    import numpy as np
+    from PIL import Image
+
+FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "AVIF", "JPEG2000")  # docs: safety
+MAX_IMAGE_PIXELS = 120_000_000  # phones make 108 megapixels
+MAX_SIDE_PX = 65_535
+
+
+@dataclass(frozen=True, slots=True)
+class Patches:
+    """A picture cut for the vision tower.
+
+    Args:
+        values_PD: float32, P patches of D = 3 * temporal * patch * patch values.
+        grid: Time, height and width in patches; their product is P.
+    """
+
+    values_PD: np.ndarray[Any, Any]
+    grid: tuple[int, int, int]
+
+
+def open_image(data: bytes, where: str = "$.images") -> Image.Image:
+    """Decode a picture upright and as RGB.
+
+    Accepts the allow-listed formats. The orientation tag is applied, as `datasets` does;
+    alpha is laid over white, as the HF processor does.
+
+    Args:
+        data: The file.
+        where: JSON path of the picture in the row, for the error.
+
+    Raises:
+        RowError: ``image-too-large`` above 120 megapixels or 65,535 pixels a side, judged
+            from the header; ``image-unreadable`` for anything that does not decode whole.
+
+    Source:
+        Pillow's ``ImageOps.exif_transpose``; ``convert_to_rgb`` in transformers.
+    """
+    from PIL import Image, ImageOps
+
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+            image: Image.Image = Image.open(io.BytesIO(data), formats=FORMATS)
+        _check_limits(image.size, where)
+        image.load()
+        return _as_rgb(ImageOps.exif_transpose(image))
+    except RowError:
+        raise
+    except Image.DecompressionBombError as error:
+        raise RowError(Reason.IMAGE_TOO_LARGE, where, str(error)[:40]) from error
+    except Exception as error:  # Pillow raises OSError, SyntaxError, ValueError, struct.error, ...
+        raise RowError(Reason.IMAGE_UNREADABLE, where, str(error)[:40]) from error
+
+
+def cut_patches(image: Image.Image, rule: PixelRule, where: str = "$.images") -> Patches:
+    """Resize, normalise and cut a picture into patches.
+
+    Args:
+        image: Upright RGB.
+        rule: Sizes, mean and deviation of the processor.
+        where: JSON path of the picture in the row, for the error.
+
+    Returns:
+        Patches in the order of Qwen2-VL: blocks of merge x merge patches that become one
+        token lie together; the one frame is repeated ``temporal_patch_size`` times.
+
+    Raises:
+        RowError: ``image-too-narrow`` when one side is over 200 times the other.
+
+    Source:
+        ``Qwen2VLImageProcessorPil`` in transformers/models/qwen2_vl.
+    """
+    import numpy as np
+    from PIL import Image
+
+    fitted = fitted_size(ImageSize(*image.size), rule, where)
+    if (fitted.width_px, fitted.height_px) != image.size:
+        image = image.resize((fitted.width_px, fitted.height_px), Image.Resampling.BICUBIC)
+    scale_C = (1 / (255 * np.asarray(rule.std))).astype(np.float32)
+    shift_C = (-np.asarray(rule.mean) / np.asarray(rule.std)).astype(np.float32)
+    values_HWC = np.asarray(image, dtype=np.float32) * scale_C + shift_C
+    return _in_blocks(values_HWC, rule)
+
+
+def _in_blocks(values_HWC: np.ndarray[Any, Any], rule: PixelRule) -> Patches:
+    import numpy as np
+
+    patch, merge = rule.patch_size, rule.merge_size
+    rows, columns = values_HWC.shape[0] // patch, values_HWC.shape[1] // patch
+    blocks = values_HWC.reshape(
+        rows // merge, merge, patch, columns // merge, merge, patch, 3
+    ).transpose(0, 3, 1, 4, 6, 2, 5)
+    repeated = np.broadcast_to(
+        blocks[:, :, :, :, :, None], (*blocks.shape[:5], rule.temporal_patch_size, patch, patch)
+    )
+    return Patches(np.ascontiguousarray(repeated).reshape(rows * columns, -1), (1, rows, columns))
+
+
+def _check_limits(size: tuple[int, int], where: str) -> None:
+    width, height = size
+    if width * height > MAX_IMAGE_PIXELS or max(size) > MAX_SIDE_PX:
+        seen = f"{width}x{height} pixels, limit {MAX_IMAGE_PIXELS:,}"
+        raise RowError(Reason.IMAGE_TOO_LARGE, where, seen)
+
+
+def _as_rgb(image: Image.Image) -> Image.Image:
+    from PIL import Image
+
+    if "A" not in image.getbands() and image.info.get("transparency") is None:
+        return image.convert("RGB")
+    over = image.convert("RGBA")
+    white = Image.new("RGBA", over.size, (255, 255, 255, 255))
+    return Image.alpha_composite(white, over).convert("RGB")

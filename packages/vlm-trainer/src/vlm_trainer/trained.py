@@ -1,0 +1,171 @@
+"""A model ready to answer: a base, an adapter on it, or the output of a full tuning."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from vlm_trainer.base_model import BaseModel, find_base
+from vlm_trainer.chat import Chat, read_chat, read_json
+from vlm_trainer.config import ModelOptions
+from vlm_trainer.contract import check_same, make_contract, read_contract
+from vlm_trainer.errors import SourceError, UsageError
+from vlm_trainer.processor import read_rule
+from vlm_trainer.sizes import PixelRule
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a trained model lies.
+
+    Args:
+        base: Model whose weights are loaded first.
+        adapter: Folder of the adapter on it, or None.
+        words: Folder whose tokenizer, template and processor are used.
+    """
+
+    base: str
+    adapter: Path | None
+    words: Path | None
+
+
+@dataclass(frozen=True, slots=True)
+class Trained:
+    """A model with its words and sizes, in evaluation mode on its device."""
+
+    model: Any
+    chat: Chat
+    rule: PixelRule
+
+
+def find_trained(model_name_or_path: str | None, adapter: Path | None) -> Place:
+    """Work out base and adapter from what was given.
+
+    Args:
+        model_name_or_path: A model, or the output folder of any run.
+        adapter: Output folder of a LoRA run; its base is found by adapter_config.json
+            unless ``model_name_or_path`` names it.
+
+    Raises:
+        UsageError: Neither was given, or both name an adapter.
+        SourceError: The adapter folder holds no adapter.
+    """
+    if model_name_or_path is None and adapter is None:
+        raise UsageError("which model? give --model-name-or-path MODEL or --adapter FOLDER")
+    given = Path(model_name_or_path) if model_name_or_path else None
+    if given and _is_adapter(given):
+        if adapter:
+            raise UsageError(f"{given} is an adapter itself; give its base, or leave out --adapter")
+        given, adapter, model_name_or_path = None, given, None
+    if adapter is None:
+        return Place(str(model_name_or_path), None, None)
+    if not _is_adapter(adapter):
+        raise SourceError(f"{adapter}: no adapter_config.json; not the output of a LoRA run")
+    base = (
+        model_name_or_path or read_json(adapter / "adapter_config.json")["base_model_name_or_path"]
+    )
+    return Place(str(base), adapter, adapter)
+
+
+def load_trained(place: Place, limits: tuple[int | None, int | None], *, use_cpu: bool) -> Trained:
+    """Load a model, its adapter, words and sizes.
+
+    Args:
+        place: From `find_trained`.
+        limits: ``min_pixels`` and ``max_pixels`` asked for; None takes those the model was
+            trained with, or the defaults for a base.
+        use_cpu: Stay on the CPU even where a GPU is.
+
+    Raises:
+        UsageError: The limits, processor or template differ from those of the training.
+        SourceError: Model or adapter cannot be loaded.
+    """
+    from vlm_trainer.model import find_hardware, load_model
+
+    base = find_base(place.base)
+    words = place.words or base.folder
+    chat = read_chat(words, reads_pictures=base.reads_pictures)
+    rule = read_trained_rule(words, chat, limits)
+    hardware = find_hardware(use_cpu=use_cpu)
+    model = load_model(base, dtype="bfloat16" if hardware.bf16 else "float32")
+    if place.adapter:
+        model = _with_adapter(model, place.adapter, base)
+    return Trained(model.to(hardware.device).eval(), chat, rule)
+
+
+def read_trained_rule(folder: Path, chat: Chat, limits: tuple[int | None, int | None]) -> PixelRule:
+    """Read the sizes of a folder's pictures, and hold sizes and template against its contract.
+
+    Raises:
+        UsageError: They differ from what the model was trained with.
+    """
+    trained = read_contract(folder)
+    default = trained or ModelOptions()
+    smallest, largest = limits
+    rule = read_rule(
+        folder,
+        min_pixels=default.min_pixels if smallest is None else smallest,
+        max_pixels=default.max_pixels if largest is None else largest,
+    )
+    if trained:
+        check_same(make_contract(rule, chat.template), trained)
+    return rule
+
+
+def _with_adapter(model: Any, adapter: Path, base: BaseModel) -> Any:
+    from peft import PeftModel
+
+    try:
+        return PeftModel.from_pretrained(model, str(adapter))
+    except (OSError, RuntimeError, ValueError, KeyError) as error:
+        first_line = (str(error).strip().splitlines() or [type(error).__name__])[0]
+        raise SourceError(f"{adapter}: does not fit {base.name} ({first_line})") from error
+
+
+def answer(trained: Trained, prompts: Sequence[Any], max_new_tokens: int) -> list[str]:
+    """Answer prompts greedily, as one batch padded on the left.
+
+    Args:
+        trained: The model.
+        prompts: `vlm_trainer.render.Rendered` values whose ids end where the answer begins.
+        max_new_tokens: Longest answer.
+
+    Returns:
+        The answers without control tokens, in the order of the prompts.
+    """
+    import torch
+
+    from vlm_trainer.collate import collate_prompts
+
+    chat = trained.chat
+    batch = collate_prompts(prompts, chat.pad_id, chat.image_token_id)
+    device = next(trained.model.parameters()).device
+    with torch.inference_mode():
+        ids_BT = trained.model.generate(
+            **{name: tensor.to(device) for name, tensor in batch.items()},
+            max_new_tokens=max_new_tokens,
+            do_sample=False,
+            temperature=None, top_p=None, top_k=None,
+            eos_token_id=stop_ids(chat),
+            pad_token_id=chat.pad_id,
+        )  # fmt: skip
+    new_ids = ids_BT[:, batch["input_ids"].shape[1] :].tolist()
+    return [_until_stop(ids, chat) for ids in new_ids]
+
+
+def stop_ids(chat: Chat) -> list[int]:
+    """Return the ids that end an answer."""
+    found = (chat.tokenizer.token_to_id(word) for word in ("<|im_end|>", "<|endoftext|>"))
+    return [token_id for token_id in found if token_id is not None]
+
+
+def _until_stop(ids: list[int], chat: Chat) -> str:
+    stops = set(stop_ids(chat))
+    end = next((index for index, token_id in enumerate(ids) if token_id in stops), len(ids))
+    return chat.tokenizer.decode(ids[:end], skip_special_tokens=True)
+
+
+def _is_adapter(folder: Path) -> bool:
+    return (folder / "adapter_config.json").is_file()
