@@ -1,7 +1,7 @@
 """Write scikit-learn's 1,797 real handwritten digits as rows people bring: OpenAI messages.
 
-Two tasks from the same scans: read the digit as a word, and as JSON. The last 360 scans
-are held out of both. A few training rows are spoiled on purpose, as in real data.
+Two tasks from the same scans: read the digit as a word, and as JSON. Every fifth scan is
+held out of both. A few training rows are spoiled on purpose, as in real data.
 
     python make_digits.py FOLDER
 """
@@ -20,7 +20,7 @@ from PIL import Image
 from sklearn.datasets import load_digits
 
 SIDE_PX = 56
-HELD_OUT = 360
+HELD_OUT_EVERY = 5
 WORDS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
 SPOILED_EVERY = 120  # one row in so many, in four ways by turns
 
@@ -66,9 +66,9 @@ def spoiled(line: str, way: int) -> str:
 def lines(task: str, *, held_out: bool) -> Iterator[str]:
     """Yield the rows of a task as JSON lines, without the line ends."""
     digits = load_digits()
-    bound = len(digits.images) - HELD_OUT
-    chosen = slice(bound, None) if held_out else slice(bound)
-    for pixels, digit in zip(digits.images[chosen], digits.target[chosen], strict=True):
+    for index, (pixels, digit) in enumerate(zip(digits.images, digits.target, strict=True)):
+        if (index % HELD_OUT_EVERY == 0) != held_out:
+            continue
         if task == "words":
             fields = row(scan_as_png(pixels), "Which digit is this?", WORDS[digit])
         else:

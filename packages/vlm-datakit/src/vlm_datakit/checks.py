@@ -61,9 +61,9 @@ def check(conversation: Conversation) -> tuple[Warned, ...]:
         seen = f"{places} places for {len(conversation.images)} images"
         raise RowError(Reason.IMAGE_COUNT_DIFFERS, "$", seen)
     _check_roles(messages)
-    answers = [message for message in messages if message.role == "assistant"]
-    if not answers:
-        raise RowError(Reason.ANSWER_MISSING, "$", f"{len(messages)} messages, none an answer")
+    answers = messages[conversation.prompt_messages or 0 :]
+    if not any(message.role == "assistant" for message in answers):
+        raise RowError(Reason.ANSWER_MISSING, "$", f"{len(answers)} messages, none an answer")
     _check_images_stand_in_questions(messages)
     return (*_warnings(messages), *_image_warnings(conversation.images))
 

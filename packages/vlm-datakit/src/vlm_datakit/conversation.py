@@ -157,6 +157,7 @@ class Converted:
     origin: Origin
     conversation: Conversation
     warnings: tuple[Warned, ...] = ()
+    raw: bytes | None = None  # for the ledger, should the target refuse the row
 
 
 @dataclass(frozen=True, slots=True)

@@ -161,13 +161,16 @@ def quoted(value: object) -> str:
         ('null', 'true', 'a list of 2')
     """
     if isinstance(value, str):
-        cut = "".join(c if c.isprintable() else ascii(c)[1:-1] for c in value[:SEEN_CHARS])
-        return f'"{cut}"' + ("..." if len(value) > SEEN_CHARS else "")
+        return f'"{_escaped(value)}"' + ("..." if len(value) > SEEN_CHARS else "")
     if value is None or isinstance(value, (bool, int, float)):
         return json.dumps(value)[:SEEN_CHARS]
     if isinstance(value, dict):
-        names = ", ".join(map(str, value))[:SEEN_CHARS]
+        names = _escaped(", ".join(map(str, value)))
         return f"an object with {names}" if names else "an empty object"
     if isinstance(value, (list, tuple)):
         return f"a list of {len(value)}"
     return f"a {type(value).__name__}"
+
+
+def _escaped(text: str) -> str:
+    return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text[:SEEN_CHARS])

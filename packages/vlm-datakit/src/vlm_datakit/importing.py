@@ -9,9 +9,10 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from vlm_datakit import formats
-from vlm_datakit.errors import UsageError
+from vlm_datakit.errors import SourceError, UsageError
 from vlm_datakit.events import Listener, Summary
-from vlm_datakit.plan import Limits, Plan
+from vlm_datakit.formats.format import Format
+from vlm_datakit.plan import Limits, Plan, SourceFile
 from vlm_datakit.runner.inline import RunOptions, run
 from vlm_datakit.sources.local import PIPE, source_files
 from vlm_datakit.sources.pipe import Pipe
@@ -45,9 +46,8 @@ def plan_import(request: ImportRequest, pipe: Pipe | None = None) -> tuple[Plan,
     """
     format_ = None if request.format == "auto" else formats.get(request.format)
     check_roots(request.image_roots)
-    files = source_files(request.sources, request.split)
-    rows = first_rows(files[0], pipe)
-    found = survey(rows, files[0].name, format_)
+    files = find_files(request.sources, request.split)
+    found = look_at(files[0], pipe, format_)
     with_images = found.with_images if request.with_images is None else request.with_images
     total = sum(file.size_bytes or 0 for file in files)
     plan = Plan(
@@ -62,6 +62,48 @@ def plan_import(request: ImportRequest, pipe: Pipe | None = None) -> tuple[Plan,
         versions=versions(),
     )
     return plan, found
+
+
+def find_files(names: Sequence[str], split: str | None = None) -> tuple[SourceFile, ...]:
+    """Return the files that names stand for; see `vlm_datakit.sources.local.source_files`.
+
+    Raises:
+        UsageError, SourceError: as that one; also for a name that no disk can hold, and
+            for one that is not UTF-8, which no ledger and no manifest can state.
+    """
+    try:
+        files = source_files(names, split)
+    except OSError as error:
+        raise SourceError(f"{error.filename}: {error.strerror}") from error
+    for file in files:
+        if not file.name.isascii() and file.name != file.name.encode(errors="ignore").decode():
+            raise SourceError(f"{file.name}: the name is not valid UTF-8; rename it")
+    return files
+
+
+def is_folder(name: str) -> bool:
+    """Whether a name on the command line is that of a folder; never raises."""
+    try:
+        return Path(name).is_dir()
+    except OSError:  # too long, a loop of links
+        return False
+
+
+def look_at(file: SourceFile, pipe: Pipe | None, format_: Format | None) -> Survey:
+    """Tell format, layout and pictures from the first rows of a file.
+
+    Args:
+        file: The source.
+        pipe: Standard input, if the file is it; its rows stay unread.
+        format_: The format the caller named, or None to detect it.
+
+    Raises:
+        SourceError: if there are no rows to tell the format from, or none fits.
+    """
+    rows = first_rows(file, pipe)
+    if format_ is None and not rows:
+        raise SourceError(f"{file.name}: no rows; no JSON object stands on its first lines")
+    return survey(rows, file.name, format_)
 
 
 def check_roots(roots: Sequence[str]) -> None:

@@ -32,7 +32,7 @@ def render(
         return outcome
     losses = target.losses(outcome.conversation)
     if losses and not allow_loss:
-        first = losses[0]
-        return Rejected(outcome.origin, first.reason, first.where, f"{target.name}: {first.seen}")
+        first, seen = losses[0], f"{target.name}: {losses[0].seen}"
+        return Rejected(outcome.origin, first.reason, first.where, seen, outcome.raw)
     row = target.render(outcome.conversation)
     return Rendered(outcome.origin, row, (*outcome.warnings, *losses))

@@ -8,9 +8,10 @@ from typing import Any
 import orjson
 
 from vlm_datakit.conversation import ImageRef, Message, Text, Warned
-from vlm_datakit.errors import Reason, RowError, quoted
+from vlm_datakit.errors import SEEN_CHARS, Reason, RowError, quoted
 
 _MAX_EXACT = 2.0**63  # orjson reads longer integers as floats, with other digits
+_MAX_DEPTH = 200  # orjson reads 1,024 levels and writes 254, those of the row included
 
 
 def text_field(value: Any, where: str) -> str:
@@ -55,48 +56,76 @@ def object_field(value: Any, where: str) -> Mapping[str, Any]:
 def row_id(value: Any) -> str | None:
     """Return a row's own id as text: a text or a whole number; anything else is none.
 
+    Raises:
+        RowError: ``number-not-exact`` for a whole number beyond 64 bits.
+
     Example:
         >>> row_id(7), row_id("a-7"), row_id(True)
         ('7', 'a-7', None)
     """
     if isinstance(value, str) and value:
         return value
+    if isinstance(value, (int, float)):
+        exact(value, "$.id")
     return str(value) if isinstance(value, int) and not isinstance(value, bool) else None
 
 
 def json_text(value: Any, where: str) -> str | None:
-    """Return JSON text: a text byte for byte, objects spelled with their key order.
+    """Return JSON text: a text byte for byte, lists and objects with their key order.
 
     Raises:
-        RowError: ``field-not-json`` for a text that is not JSON.
+        RowError: ``field-not-json`` for what is no list or object, nor the text of one;
+            ``number-not-exact`` for a number in it that no reader gives back.
     """
     if value is None:
         return None
-    if not isinstance(value, str):
-        return orjson.dumps(exact(value, where)).decode()
-    try:
-        orjson.loads(value)
-    except ValueError as error:
-        raise RowError(Reason.FIELD_NOT_JSON, where, quoted(value)) from error
-    return value
+    found = value
+    if isinstance(value, str):
+        try:
+            found = orjson.loads(value)
+        except ValueError as error:
+            raise RowError(Reason.FIELD_NOT_JSON, where, quoted(value)) from error
+    if not isinstance(found, (list, tuple, dict)):
+        raise RowError(Reason.FIELD_NOT_JSON, where, quoted(value))
+    exact(found, where)
+    return value if isinstance(value, str) else orjson.dumps(value).decode()
 
 
-def exact(value: Any, where: str) -> Any:
-    """Return a JSON value unless a number in it has lost digits.
+def exact(value: Any, where: str, depth: int = 0) -> Any:
+    """Return a JSON value that can be written as it is, without a digit lost.
 
     Raises:
         RowError: ``number-not-exact`` for an integer beyond 64 bits, which the parser
-            has turned into a float.
+            has turned into a float, and for NaN; ``field-not-json`` for a value nested
+            too deeply to be written, and for what only Python has.
     """
-    if isinstance(value, float) and abs(value) >= _MAX_EXACT:
-        raise RowError(Reason.NUMBER_NOT_EXACT, where, quoted(value))
-    if isinstance(value, Mapping):
+    if depth > _MAX_DEPTH:
+        raise RowError(Reason.FIELD_NOT_JSON, where, f"nested over {_MAX_DEPTH} levels deep")
+    if isinstance(value, dict) and all(isinstance(key, str) for key in value):
         for key, inner in value.items():
-            exact(inner, f"{where}.{key}")
+            exact(inner, f"{where}.{key[:SEEN_CHARS]}", depth + 1)
     elif isinstance(value, (list, tuple)):
         for index, inner in enumerate(value):
-            exact(inner, f"{where}[{index}]")
+            exact(inner, f"{where}[{index}]", depth + 1)
+    elif isinstance(value, int) and not -(2**63) <= value < 2**64:
+        seen = f"an integer of {value.bit_length()} bits"
+        raise RowError(Reason.NUMBER_NOT_EXACT, where, seen)
+    elif isinstance(value, float) and not abs(value) < _MAX_EXACT:  # NaN is not, either
+        raise RowError(Reason.NUMBER_NOT_EXACT, where, quoted(value))
+    elif not (value is None or isinstance(value, (str, int, float))):
+        raise RowError(Reason.FIELD_NOT_JSON, where, quoted(value))
     return value
+
+
+def row_warnings(fields: Mapping[str, Any], known: frozenset[str]) -> tuple[Warned, ...]:
+    """Warn of each field of a row that is not used, and of an ``id`` that is none.
+
+    Example:
+        >>> [w.where for w in row_warnings({"text": "a", "id": 0.5}, frozenset({"text", "id"}))]
+        ['$.id']
+    """
+    has_id = row_id(fields.get("id")) is not None
+    return ignored(fields, known if has_id else known - {"id"}, "$")
 
 
 def ignored(fields: Mapping[str, Any], known: frozenset[str], where: str) -> tuple[Warned, ...]:

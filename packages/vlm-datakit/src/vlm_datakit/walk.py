@@ -49,4 +49,4 @@ def convert_row(row: Row, stages: Stages) -> Converted | Rejected:
     except Exception as bug:
         bug.add_note(f"while converting {row.origin}")
         raise
-    return Converted(row.origin, conversation, warnings)
+    return Converted(row.origin, conversation, warnings, row.raw)

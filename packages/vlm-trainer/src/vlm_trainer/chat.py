@@ -31,7 +31,7 @@ class Chat:
 
     Args:
         tokenizer: The fast tokenizer, with its added tokens.
-        write: Template of the model: messages, tools and whether to open an answer, to text.
+        write: The template: messages, tools and ``open_answer`` to text.
         template: Its source, for the pixel contract.
         image_token_id: None for a model that reads text only.
         pad_id: Token used to pad batches.
@@ -39,7 +39,7 @@ class Chat:
     """
 
     tokenizer: Tokenizer
-    write: Callable[[Sequence[Message], Sequence[Mapping[str, Any]], bool], str]
+    write: Callable[..., str]
     template: str
     image_token_id: int | None
     pad_id: int
@@ -79,20 +79,18 @@ def read_chat(folder: Path, *, reads_pictures: bool) -> Chat:
     )
 
 
-def compile_template(
-    source: str,
-) -> Callable[[Sequence[Message], Sequence[Mapping[str, Any]], bool], str]:
+def compile_template(source: str) -> Callable[..., str]:
     """Compile a chat template.
 
     Returns:
-        A function of messages, tools and ``add_generation_prompt``.
+        A function of messages, tools, and ``open_answer`` (``add_generation_prompt``).
 
     Source:
         ``_compile_jinja_template`` in transformers/utils/chat_template_utils.py.
 
     Example:
         >>> write = compile_template("{% for m in messages %}{{ m['role'] }};{% endfor %}")
-        >>> write([{"role": "user"}], [], False)
+        >>> write([{"role": "user"}])
         'user;'
     """
     from jinja2.ext import loopcontrols
@@ -108,8 +106,9 @@ def compile_template(
 
     def write(
         messages: Sequence[Message],
-        tools: Sequence[Mapping[str, Any]],
-        open_answer: bool,  # noqa: FBT001
+        tools: Sequence[Mapping[str, Any]] = (),
+        *,
+        open_answer: bool = False,
     ) -> str:
         return compiled.render(
             messages=messages, tools=list(tools) or None, add_generation_prompt=open_answer

@@ -46,7 +46,7 @@ def newest_whole(output: Path) -> Path | None:
 
 def is_whole(folder: Path) -> bool:
     """Say whether a checkpoint has its marker and all files that the marker lists."""
-    files = read_json(folder / MARKER).get("files")
+    files: Mapping[str, int] = read_json(folder / MARKER).get("files") or {}
     return bool(files) and all(
         (folder / name).is_file() and (folder / name).stat().st_size == size
         for name, size in files.items()

@@ -40,6 +40,11 @@ def cli() -> None:
     """
 
 
+debug_option = click.option(  # main() looks for it
+    "--debug", is_flag=True, expose_value=False, help="Show the traceback of an error."
+)
+
+
 def config_options(command: Callable[..., None]) -> Callable[..., None]:
     """Add --config and a flag for every field of the config."""
     for name, field in reversed(options().items()):
@@ -48,7 +53,8 @@ def config_options(command: Callable[..., None]) -> Callable[..., None]:
         if kind is bool:
             flag = f"{flag}/--no-{name.replace('_', '-')}"
         elif field.default not in (None, "", ()):
-            shown = ",".join(field.default) if kind is tuple else field.default
+            default: Any = field.default
+            shown = ",".join(default) if kind is tuple else default
             text = f"{text} [{shown}]"
         choices = field.metadata["choices"]
         as_type = click.Choice(choices) if choices and kind is str else _click_type(kind)
@@ -56,14 +62,16 @@ def config_options(command: Callable[..., None]) -> Callable[..., None]:
             flag, name, type=as_type, default=None, help=text, multiple=kind is tuple
         )
         command = decorate(command)
-    command = click.option("--debug", is_flag=True, help="Show the traceback of an error.")(command)
+    command = debug_option(command)
     return click.option("--config", "config_file", type=FILE, help="YAML with the same keys.")(
         command
     )
 
 
 def _click_type(kind: type) -> Any:
-    return {bool: None, tuple: str}.get(kind, kind)
+    if kind is bool:
+        return None
+    return str if kind is tuple else kind
 
 
 @cli.command("train", context_settings=DASHES)
@@ -71,7 +79,7 @@ def _click_type(kind: type) -> Any:
 @click.option("--print-config", is_flag=True, help="Print the effective config and stop.")
 @click.option("--json", "as_json", is_flag=True, help="Print the summary as JSON on stdout.")
 def train_command(
-    config_file: Path | None, print_config: bool, as_json: bool, **flags: Any
+    *, config_file: Path | None, print_config: bool, as_json: bool, **flags: Any
 ) -> None:
     """Train a LoRA, or all weights with --tuning full. The same command resumes."""
     from vlm_trainer.settings import dump_config
@@ -90,7 +98,7 @@ def train_command(
 @cli.command("plan", context_settings=DASHES)
 @config_options
 @click.option("--json", "as_json", is_flag=True, help="Print the plan as JSON on stdout.")
-def plan_command(config_file: Path | None, as_json: bool, **flags: Any) -> None:
+def plan_command(*, config_file: Path | None, as_json: bool, **flags: Any) -> None:
     """Count rows, tokens and steps of a training, without torch or a GPU."""
     from vlm_trainer.launch import Processes
     from vlm_trainer.plan import plan_lines
@@ -116,7 +124,7 @@ def model_options(command: Callable[..., None]) -> Callable[..., None]:
         click.option("--min-pixels", type=int, help="Default: as trained."),
         click.option("--max-pixels", type=int, help="Default: as trained."),
         click.option("--use-cpu/--no-use-cpu", default=False, help="Stay on the CPU."),
-        click.option("--debug", is_flag=True, help="Show the traceback of an error."),
+        debug_option,
     ):
         command = decorate(command)
     return command
@@ -129,7 +137,7 @@ def model_options(command: Callable[..., None]) -> Callable[..., None]:
 @click.option("--batch-size", type=int, default=32, show_default=True)
 @click.option("--json", "as_json", is_flag=True, help="Print the figures as JSON on stdout.")
 @model_options
-def evaluate_command(as_json: bool, debug: bool, **given: Any) -> None:
+def evaluate_command(*, as_json: bool, **given: Any) -> None:
     """Measure loss and exact match on held-out rows."""
     from vlm_trainer.evaluate import EvaluateConfig, evaluate
 
@@ -149,7 +157,7 @@ def evaluate_command(as_json: bool, debug: bool, **given: Any) -> None:
 @click.option("--system", help="System message.")
 @click.option("--max-new-tokens", type=int, default=256, show_default=True)
 @model_options
-def generate_command(debug: bool, **given: Any) -> None:
+def generate_command(**given: Any) -> None:
     """Answer one prompt about pictures; the answer goes to stdout."""
     from vlm_trainer.generate import GenerateConfig, generate
 
@@ -180,7 +188,6 @@ def main(arguments: Sequence[str] | None = None) -> None:
 def _config(config_file: Path | None, flags: dict[str, Any]) -> TrainConfig:
     from vlm_trainer.settings import read_config
 
-    flags.pop("debug")
     given = {key: value for key, value in flags.items() if value is not None and value != ()}
     lists = {key: ",".join(value) for key, value in given.items() if isinstance(value, tuple)}
     return read_config(config_file, {**given, **lists})

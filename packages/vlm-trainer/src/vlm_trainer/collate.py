@@ -88,7 +88,7 @@ def image_tensors(
     return {
         "pixel_values": torch.from_numpy(values_PD),
         "image_grid_thw": torch.tensor([image.grid for image in images], dtype=torch.int64),
-        "mm_token_type_ids": (input_ids_BT == image_token_id).long(),
+        "mm_token_type_ids": torch.eq(input_ids_BT, image_token_id or 0).long(),
     }
 
 

@@ -57,7 +57,9 @@ class DataOptions:
     max_length: int | None = option(
         int, None, "Longest row in tokens. Rows are never cut; longer ones are refused."
     )
-    packing: bool = option(bool, False, "Pack rows into max_length tokens (text models only).")
+    packing: bool = option(
+        bool, default=False, text="Pack rows into max_length tokens (text models only)."
+    )
     on_refused: str = option(
         str, "stop", "Rows that cannot be trained: stop, or drop them.", ("stop", "drop")
     )
@@ -79,7 +81,7 @@ class ScheduleOptions:
     weight_decay: float = option(float, 0.0, "Of AdamW.")
     max_grad_norm: float = option(float, 1.0, "Gradient clipping; 0 for none.")
     seed: int = option(int, 42, "Of order, dropout and new weights.")
-    use_cpu: bool = option(bool, False, "Train on the CPU even where a GPU is.")
+    use_cpu: bool = option(bool, default=False, text="Train on the CPU even where a GPU is.")
     bf16: bool | None = option(bool, None, "bfloat16; default: on with a GPU.")
     gradient_checkpointing: bool | None = option(bool, None, "Default: on with a GPU.")
     dataloader_num_workers: int = option(int, 0, "Processes that decode pictures.")

@@ -77,7 +77,11 @@ def find_split(folder: Path, name: str) -> Split:
         known = ", ".join(sorted(splits)) or "none"
         raise SourceError(f"{folder}: no split {name!r}; it has {known}")
     digest = hashlib.sha256(path.read_bytes()).hexdigest()
-    return Split(folder, name, _checked_files(folder, splits[name]["shards"]), digest)
+    try:
+        files = _checked_files(folder, splits[name]["shards"])
+    except (KeyError, TypeError) as error:
+        raise SourceError(f"{path}: not the manifest of an import ({error!r})") from error
+    return Split(folder, name, files, digest)
 
 
 def _checked_files(folder: Path, shards: list[dict[str, Any]]) -> tuple[tuple[str, int], ...]:

@@ -68,7 +68,7 @@ class OutputError(VlmTrainerError):
     exit_code = 5
 
 
-class RowsRefused(VlmTrainerError):
+class RowsRefused(VlmTrainerError):  # noqa: N818 - rows are refused, not wrong
     """Rows that cannot be trained on; the message names them and how to go on."""
 
     exit_code = 6
@@ -99,7 +99,7 @@ class RowError(VlmTrainerError):
         return f"{self.reason} at {self.where}: {self.seen}"
 
 
-class Terminated(VlmTrainerError):
+class Terminated(VlmTrainerError):  # noqa: N818 - asked for, not an error
     """The run was asked to stop and has saved what it had."""
 
     exit_code = 143

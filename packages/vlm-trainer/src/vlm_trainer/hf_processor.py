@@ -13,7 +13,7 @@ from transformers import AutoImageProcessor, AutoTokenizer, Qwen2_5_VLProcessor
 from transformers.processing_utils import ProcessorMixin
 
 
-class ImageOnlyProcessor(Qwen2_5_VLProcessor):  # type: ignore[misc]  # a framework hook
+class ImageOnlyProcessor(Qwen2_5_VLProcessor):  # a framework hook
     """Qwen2.5-VL's processor without its video half."""
 
     def __init__(

@@ -110,10 +110,10 @@ def reasons(refused: Iterable[Refused]) -> dict[str, int]:
 
 
 def histogram(tokens: Sequence[int] | np.ndarray[Any, Any], bins: int = 8) -> list[str]:
-    """Draw the lengths as lines of text: a range of tokens, a bar, a count.
+    r"""Draw the lengths as lines of text: a range of tokens, a bar, a count.
 
     Example:
-        >>> print("\\n".join(histogram([4, 5, 5, 90], bins=2)))
+        >>> print("\n".join(histogram([4, 5, 5, 90], bins=2)))
            4-47      3 ##############################
           48-90      1 ##########
     """

@@ -7,18 +7,22 @@ pattern makes adapter_config.json the same in every run.
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
+from vlm_trainer.chat import read_json
 from vlm_trainer.config import LoraOptions
 from vlm_trainer.errors import UsageError
 
 LAYER = r"(self_attn\.(q|k|v|o)_proj|mlp\.(gate|up|down)_proj)"
+BLOCK = r"(attn\.(qkv|proj)|mlp\.((gate|up|down)_proj|fc1|fc2))"
 PATTERNS = {  # scope -> modules of Qwen2-VL and Qwen2.5-VL, and of Qwen2 for language
     "language": rf"(model\.language_model\.|model\.)layers\.\d+\.{LAYER}",
-    "vision": r"(model\.)?visual\.blocks\.\d+\.(attn\.(qkv|proj)|mlp\.(gate_proj|up_proj|down_proj|fc1|fc2))",
+    "vision": rf"(model\.)?visual\.blocks\.\d+\.{BLOCK}",
     "merger": r"(model\.)?visual\.merger\.mlp\.(0|2)",  # mlp.1 is a GELU
 }
 TOWERS = ("language", "vision", "merger")
@@ -66,13 +70,12 @@ def count_by_tower(names: Iterable[str]) -> dict[str, int]:
     return counts
 
 
-def add_adapter(model: Any, options: LoraOptions, base_name: str) -> Any:
+def add_adapter(model: Any, options: LoraOptions) -> Any:
     """Wrap a model with a fresh LoRA adapter.
 
     Args:
         model: A loaded base model.
         options: Rank, scale, dropout and scope.
-        base_name: Written into adapter_config.json, as the user gave it.
 
     Returns:
         The PEFT model; only the adapter is trainable, in float32.
@@ -93,9 +96,23 @@ def add_adapter(model: Any, options: LoraOptions, base_name: str) -> Any:
         target_modules=target_pattern(options.lora_scope),
         task_type="CAUSAL_LM",
     )
-    adapted = get_peft_model(model, config)
-    adapted.peft_config["default"].base_model_name_or_path = base_name
-    return adapted
+    return get_peft_model(model, config)
+
+
+def name_base(folder: Path, base_name: str) -> None:
+    """Write the base's name, as the user gave it, into a saved adapter.
+
+    While it trains, PEFT looks for the base at the name it has and would ask the Hub for
+    ``tiny``. PEFT's card goes: it describes the folder the base was built in.
+    """
+    path = folder / "adapter_config.json"
+    values = read_json(path)
+    if values:
+        text = json.dumps(
+            {**values, "base_model_name_or_path": base_name}, indent=2, sort_keys=True
+        )
+        path.write_text(text + "\n", encoding="utf-8")
+        (folder / "README.md").unlink(missing_ok=True)
 
 
 def report(model: Any) -> Adapted:

@@ -16,8 +16,12 @@ RUN, FINISHED = "run.json", "finished.json"
 # What may change between a start and its resume: it does not change what is learned from
 # the rows that are seen.
 FREE_KEYS = frozenset(
-    ["data", "dataloader_num_workers", "exclude_ids", "expect_processes", "logging_steps", "on_refused", "output_dir", "model_name_or_path", "model_revision", "per_device_eval_batch_size", "report_to", "save_steps", "save_total_limit", "eval_steps"]
-)
+    {
+        "data", "dataloader_num_workers", "eval_steps", "exclude_ids", "expect_processes",
+        "logging_steps", "model_name_or_path", "model_revision", "on_refused", "output_dir",
+        "per_device_eval_batch_size", "report_to", "save_steps", "save_total_limit",
+    }
+)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +91,7 @@ def finish(place: Place, summary: Mapping[str, Any]) -> None:
     write_atomically(place.folder / FINISHED, summary)
 
 
-def changes(before: Mapping[str, Any], now: Mapping[str, Any], path: str = "") -> list[str]:
+def changes(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
     """Name every value in which two nested records differ.
 
     Example:
@@ -98,7 +102,7 @@ def changes(before: Mapping[str, Any], now: Mapping[str, Any], path: str = "") -
     for key in sorted({*before, *now}):
         old, new = before.get(key), now.get(key)
         if isinstance(old, Mapping) and isinstance(new, Mapping):
-            found += changes(old, new, key)
+            found += changes(old, new)
         elif old != new:
             found.append(f"{key} was {old}, is {new}")
     return found

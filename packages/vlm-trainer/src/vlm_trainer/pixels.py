@@ -34,7 +34,7 @@ class Patches:
         grid: Time, height and width in patches; their product is P.
     """
 
-    values_PD: np.ndarray[Any, Any]
+    values_PD: np.ndarray[Any, Any]  # noqa: N815 - axis suffix
     grid: tuple[int, int, int]
 
 

@@ -87,7 +87,8 @@ def plan_lines(
     left_out = f", {len(lengths.excluded)} left out" if lengths.excluded else ""
     refused = f", {sum(plan.refused.values())} refused" if plan.refused else ""
     lines = [
-        f"rows    {plan.rows:,} of {lengths.total_rows:,}{left_out}{refused}; {plan.images:,} images",
+        f"rows    {plan.rows:,} of {lengths.total_rows:,}{left_out}{refused};"
+        f" {plan.images:,} images",
         f"tokens  {plan.tokens:,}, of which {plan.trained_tokens:,} are trained;"
         f" longest row {plan.longest:,}",
         f"steps   {plan.steps:,} ({plan.steps_per_epoch:,} an epoch)",

@@ -18,7 +18,7 @@ PLAIN_LINE_EVERY_S = 10.0
 SKIPPED = frozenset({"total_flos"})
 
 
-class Progress(TrainerCallback):  # type: ignore[misc]  # a framework hook
+class Progress(TrainerCallback):  # a framework hook
     """Writes one JSON object a logged step, and shows where the run is.
 
     Only for the first process. On a resume the lines beyond the checkpoint are dropped,
@@ -33,16 +33,16 @@ class Progress(TrainerCallback):  # type: ignore[misc]  # a framework hook
         self._said_s = 0.0
         self._last: Mapping[str, Any] = {}
 
-    def on_train_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+    def on_train_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:  # noqa: ARG002
         """Drop lines of steps that will be trained again, and open the bar."""
         keep_steps(self.folder / METRICS, state.global_step)
         if sys.stderr.isatty():
             self._open_bar(state.max_steps, state.global_step)
 
-    def on_log(self, args: Any, state: Any, control: Any, logs: Any = None, **_: Any) -> None:
+    def on_log(self, args: Any, state: Any, control: Any, logs: Any = None, **_: Any) -> None:  # noqa: ARG002
         """Append one line of metrics."""
         values = {key: value for key, value in (logs or {}).items() if key not in SKIPPED}
-        if "train_runtime" in values:
+        if "train_runtime" in values:  # the trainer's own summary, not a step
             return
         self._last = {**self._last, **values}
         line = {"step": state.global_step, **values}
@@ -50,7 +50,7 @@ class Progress(TrainerCallback):  # type: ignore[misc]  # a framework hook
         with (self.folder / METRICS).open("a", encoding="utf-8") as file:
             file.write(json.dumps(line) + "\n")
 
-    def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+    def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:  # noqa: ARG002
         """Move the bar, or say a plain line every ten seconds."""
         loss = self._last.get("loss")
         words = f"loss {loss:.4f}" if isinstance(loss, float) else "loss -"
@@ -60,7 +60,7 @@ class Progress(TrainerCallback):  # type: ignore[misc]  # a framework hook
             self._said_s = time.monotonic()
             print(f"step {state.global_step} of {state.max_steps}  {words}", file=sys.stderr)  # noqa: T201
 
-    def on_train_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+    def on_train_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:  # noqa: ARG002
         """Close the bar and draw the curve."""
         self.close()
         write_curve(self.folder)

@@ -118,7 +118,7 @@ def prompt_ids(conversation: Conversation, chat: Chat, rule: PixelRule) -> np.nd
 
     counts = _image_counts(conversation, chat, rule)
     _check_texts(conversation, chat)
-    text = chat.write(conversation.messages, conversation.tools, True)
+    text = chat.write(conversation.messages, conversation.tools, open_answer=True)
     ids = np.asarray(chat.tokenizer.encode(text, add_special_tokens=False).ids, dtype=np.int64)
     if chat.image_token_id is None:
         return ids
@@ -130,11 +130,11 @@ def _spans(
 ) -> tuple[str, list[tuple[int, int]]]:
     """Write the text and find the trained answers in it, as character ranges."""
     messages, tools = conversation.messages, conversation.tools
-    text = chat.write(messages, tools, False)
+    text = chat.write(messages, tools)
     spans = []
     for index in trained:
-        before = chat.write(messages[:index], tools, True)
-        after = chat.write(messages[: index + 1], tools, False)
+        before = chat.write(messages[:index], tools, open_answer=True)
+        after = chat.write(messages[: index + 1], tools)
         if not (text.startswith(after) and after.startswith(before)):
             where = f"$.messages[{index}]"
             raise RowError(Reason.TEMPLATE_NOT_INCREMENTAL, where, "answer cannot be located")

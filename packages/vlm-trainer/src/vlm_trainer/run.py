@@ -146,7 +146,7 @@ def _fit(prepared: Prepared, place: Place, stop: StopRequest, say: Tell) -> RunS
             attention=config.model.attn_implementation,
         )
         model = _tuned(model, config, say)
-        rows = RenderedRows(ShardSet(prepared.split), prepared.lengths.rows, prepared.how)
+        rows = RenderedRows(ShardSet(prepared.split), prepared.lengths.rows.tolist(), prepared.how)
         job = Job(
             config, hardware, base.folder, rows, prepared.lengths.total_rows,
             _held_out(prepared), stop,
@@ -168,7 +168,7 @@ def _tuned(model: Any, config: TrainConfig, say: Tell) -> Any:
 
     set_seed(config.schedule.seed)  # new adapter weights are random
     if config.model.tuning == "lora":
-        model = add_adapter(model, config.lora, config.model.model_name_or_path)
+        model = add_adapter(model, config.lora)
     say(str(report(model)))
     return model
 
@@ -180,7 +180,7 @@ def _held_out(prepared: Prepared) -> RenderedRows | None:
     shards = ShardSet(find_split(Path(data.data), data.eval_split))
     lengths = measure(shards.headers(), prepared.how, data.exclude_ids)
     check_trainable(lengths, data.on_refused, f"{data.data} split {data.eval_split}")
-    return RenderedRows(shards, lengths.rows, prepared.how)
+    return RenderedRows(shards, lengths.rows.tolist(), prepared.how)
 
 
 def _progress(place: Place, processes: Processes) -> list[Any]:

@@ -26,14 +26,19 @@ from vlm_trainer.config import TrainConfig
 from vlm_trainer.data import RenderedRows
 from vlm_trainer.errors import Refused, RowsRefused
 from vlm_trainer.launch import StopRequest
+from vlm_trainer.lora import name_base
 from vlm_trainer.model import Hardware
 from vlm_trainer.order import epoch_order
 from vlm_trainer.render import Rendered
 from vlm_trainer.settings import check_trainer_fields
 
 OWN_FIELDS = frozenset(  # what this package decides by itself; labels and rows come rendered
-    ["assistant_only_loss", "completion_only_loss", "dataset_kwargs", "dataset_text_field", "padding_free", "remove_unused_columns", "resume_from_checkpoint", "save_strategy", "shuffle_dataset", "train_sampling_strategy", "truncation_mode"]
-)
+    {
+        "assistant_only_loss", "completion_only_loss", "dataset_kwargs", "dataset_text_field",
+        "padding_free", "remove_unused_columns", "resume_from_checkpoint", "save_strategy",
+        "shuffle_dataset", "train_sampling_strategy", "truncation_mode",
+    }
+)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,29 +82,30 @@ class EpochOrder(torch.utils.data.Sampler[int]):  # a framework hook
         return len(self.kept)
 
 
-class StepHooks(TrainerCallback):  # type: ignore[misc]  # a framework hook
+class StepHooks(TrainerCallback):  # a framework hook
     """Sets the order's epoch, and ends the run after a step when it is asked to."""
 
     def __init__(self, order: EpochOrder, stop: StopRequest) -> None:
         self.order, self.stop = order, stop
 
-    def on_epoch_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+    def on_epoch_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:  # noqa: ARG002
         """Set the epoch here: accelerate does not reach a sampler below a skipping one."""
         self.order.set_epoch(int(state.epoch or 0))
 
-    def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+    def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:  # noqa: ARG002
         """Save and stop when any process was asked to stop."""
         if any_process(bool(self.stop), args.device):
             control.should_save = control.should_training_stop = True
 
 
-class ShardTrainer(SFTTrainer):  # type: ignore[misc]  # framework hooks only
+class ShardTrainer(SFTTrainer):  # framework hooks only
     """SFTTrainer that takes rendered rows in a seekable order and marks whole checkpoints."""
 
     order: EpochOrder
     keep_checkpoints: int
+    base_name: str
 
-    def _get_train_sampler(self, train_dataset: Any = None) -> EpochOrder:
+    def _get_train_sampler(self, _train_dataset: Any = None) -> EpochOrder:
         return self.order
 
     def get_batch_samples(self, epoch_iterator: Any, *rest: Any) -> Any:
@@ -107,10 +113,10 @@ class ShardTrainer(SFTTrainer):  # type: ignore[misc]  # framework hooks only
         return super().get_batch_samples(_without_refused(epoch_iterator), *rest)
 
     def _save_checkpoint(self, model: Any, trial: Any) -> None:
-        folder = Path(self.args.output_dir) / f"checkpoint-{self.state.global_step}"
+        folder = Path(str(self.args.output_dir)) / f"checkpoint-{self.state.global_step}"
         if self.args.should_save:
             (folder / "complete.json").unlink(missing_ok=True)
-        super()._save_checkpoint(model, trial)
+        super()._save_checkpoint(model, trial)  # type: ignore[no-untyped-call]
         self.accelerator.wait_for_everyone()
         if self.args.should_save:
             mark_whole(folder, self._facts())
@@ -121,7 +127,9 @@ class ShardTrainer(SFTTrainer):  # type: ignore[misc]  # framework hooks only
     def _save(self, output_dir: str | None = None, state_dict: Any = None) -> None:
         super()._save(output_dir, state_dict)
         # A pickle that nothing of ours reads, and nobody should.
-        (Path(output_dir or self.args.output_dir) / "training_args.bin").unlink(missing_ok=True)
+        (Path(str(output_dir or self.args.output_dir)) / "training_args.bin").unlink(
+            missing_ok=True
+        )
 
     def create_model_card(self, *_args: Any, **_options: Any) -> None:
         """Write no card: TRL's would describe a training that did not happen."""
@@ -156,19 +164,27 @@ def build_trainer(job: Job, model: Any, callbacks: Sequence[TrainerCallback]) ->
         model=model,
         args=SFTConfig(**trainer_arguments(job)),
         train_dataset=_as_columns(job.rows) if packing else _placeholder(),
+        eval_dataset=_placeholder() if job.held_out else None,
         processing_class=AutoTokenizer.from_pretrained(job.folder),
         data_collator=None if packing else collator,
     )
-    if not packing:
-        trainer.train_dataset, trainer.eval_dataset = job.rows, job.held_out
-    kept = range(len(trainer.train_dataset)) if packing else job.rows.kept
-    total = len(kept) if packing else job.total_rows
-    trainer.order = EpochOrder(kept, total, job.config.schedule.seed)
+    trainer.order = _give_rows(trainer, job)
+    trainer.base_name = job.config.model.model_name_or_path
     trainer.keep_checkpoints = job.config.output.save_total_limit
     trainer.remove_callback(PrinterCallback)
     for callback in (StepHooks(trainer.order, job.stop), *callbacks):
         trainer.add_callback(callback)
     return trainer
+
+
+def _give_rows(trainer: Any, job: Job) -> EpochOrder:
+    """Put our rows in the place of the placeholders, unless TRL has packed them."""
+    seed = job.config.schedule.seed
+    if job.config.data.packing:
+        packed = len(trainer.train_dataset)
+        return EpochOrder(range(packed), packed, seed)
+    trainer.train_dataset, trainer.eval_dataset = job.rows, job.held_out
+    return EpochOrder(job.rows.kept, job.total_rows, seed)
 
 
 def trainer_arguments(job: Job) -> dict[str, Any]:
@@ -206,6 +222,8 @@ def trainer_arguments(job: Job) -> dict[str, Any]:
         "average_tokens_across_devices": True,
         "prediction_loss_only": True,
         "disable_tqdm": True,
+        "log_level": "error",
+        "log_level_replica": "error",
         **given,
     }
     return {key: value for key, value in wanted.items() if key in known}

@@ -29,8 +29,8 @@ class PixelRule:
     patch_size: int = 14
     merge_size: int = 2
     temporal_patch_size: int = 2
-    mean: tuple[float, float, float] = (0.48145466, 0.4578275, 0.40821073)
-    std: tuple[float, float, float] = (0.26862954, 0.26130258, 0.27577711)
+    mean: tuple[float, ...] = (0.48145466, 0.4578275, 0.40821073)
+    std: tuple[float, ...] = (0.26862954, 0.26130258, 0.27577711)
 
     @property
     def factor_px(self) -> int:

@@ -17,7 +17,7 @@ CONTROL_TOKENS = (
     "<|vision_end|>", "<|vision_pad|>", "<|image_pad|>", "<|video_pad|>",
 )  # fmt: skip
 MIN_PIXELS, MAX_PIXELS = 784, 3136
-EMBEDDING_GAIN = 8
+HEAD_GAIN = 5
 # The pattern of Qwen2's tokenizer: transformers/models/qwen2/tokenization_qwen2.py
 WORD_PATTERN = (
     r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*"
@@ -95,7 +95,7 @@ def text_config(ids: dict[str, int]) -> dict[str, Any]:
         "max_position_embeddings": 4096,
         "vocab_size": VOCABULARY,
         "rms_norm_eps": 1e-6,
-        "tie_word_embeddings": True,
+        "tie_word_embeddings": False,
         "bos_token_id": ids["<|endoftext|>"],
         "eos_token_id": ids["<|im_end|>"],
         "dtype": "float32",
@@ -130,7 +130,7 @@ def vision_config(ids: dict[str, int]) -> dict[str, Any]:
         "video_token_id": ids["<|video_pad|>"],
         "vision_start_token_id": ids["<|vision_start|>"],
         "vision_end_token_id": ids["<|vision_end|>"],
-        "tie_word_embeddings": True,
+        "tie_word_embeddings": False,
         "dtype": "float32",
     }
 
@@ -202,10 +202,10 @@ def _write_weights(folder: Path, *, vision: bool, seed: int) -> None:
     auto = AutoModelForImageTextToText if vision else AutoModelForCausalLM
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        model = auto.from_config(config)
-        # A logit is at most |hidden| * |embedding|: at the usual 0.02 no adapter could ever
+        model = auto.from_config(config)  # type: ignore[no-untyped-call]
+        # A logit is at most |hidden| * |head row|: at the usual 0.02 no adapter could ever
         # raise a word that full training has not raised before.
-        model.get_input_embeddings().weight.data.mul_(EMBEDDING_GAIN)
+        model.get_output_embeddings().weight.data.mul_(HEAD_GAIN)
     stop_words = (folder / "generation_config.json").read_bytes()
     own_config = (folder / "config.json").read_bytes()
     model.save_pretrained(folder)

@@ -20,7 +20,10 @@ COMMANDS = {
     "validate": ("validating", "Count what is wrong with rows, or check a finished import."),
     "sample": ("sampling", "Write sample rows with really drawn pictures, some broken."),
 }
-_OUTPUT_FAULTS = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EIO})
+_OUTPUT_FAULTS = frozenset(
+    {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES, errno.EPERM, errno.EIO}
+    | {errno.ENAMETOOLONG, errno.ENOTDIR, errno.EISDIR, errno.ELOOP, errno.EMFILE}
+)
 _PIPE_CLOSED, _INTERRUPTED = 141, 130
 
 
@@ -58,6 +61,7 @@ def vlm_datakit(*, debug: bool) -> None:
 
 def main() -> NoReturn:
     """Run the command line; the one place where errors become exit codes."""
+    _open_closed_streams()
     try:
         code = vlm_datakit.main(prog_name="vlm-datakit", standalone_mode=False)
         sys.stdout.flush()
@@ -66,15 +70,22 @@ def main() -> NoReturn:
         error.show()
         sys.exit(error.exit_code)
     except (click.Abort, KeyboardInterrupt):
+        goes_on = "; the same command goes on" if "import" in sys.argv[1:3] else ""
+        click.echo(f"vlm-datakit: interrupted{goes_on}", err=True)
         sys.exit(_INTERRUPTED)
     except BrokenPipeError:
         _close_quietly()
+    except SystemExit as end:
+        if isinstance(end.__context__, BrokenPipeError):  # click makes an exit of it, code 1
+            _close_quietly()
+        raise
     except VlmDataKitError as error:
         _fail(f"{error}", error.exit_code)
     except OSError as error:
         if error.errno not in _OUTPUT_FAULTS:
             raise
-        _fail(f"{error.filename or 'output'}: {error.strerror}; run again to go on", 5)
+        what = os.strerror(error.errno)  # Arrow's own words are longer and say less
+        _fail(f"{error.filename or 'output'}: {what}; run again to go on", 5)
 
 
 def _fail(message: str, code: int) -> NoReturn:
@@ -82,6 +93,13 @@ def _fail(message: str, code: int) -> NoReturn:
         raise  # noqa: PLE0704 - called from an except block, on the user's wish
     click.echo(f"vlm-datakit: error: {printable(message)}", err=True)
     sys.exit(code)
+
+
+def _open_closed_streams() -> None:
+    """Let /dev/null stand for a closed standard stream, or a file of ours takes its number."""
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:
+            setattr(sys, name, os.fdopen(os.open(os.devnull, os.O_RDWR), mode))
 
 
 def _close_quietly() -> NoReturn:

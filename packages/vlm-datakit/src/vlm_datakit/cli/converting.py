@@ -72,20 +72,18 @@ def _outcomes(
 
     from vlm_datakit import formats
     from vlm_datakit.conversion import convert_shards, convert_stream
-    from vlm_datakit.importing import check_roots
-    from vlm_datakit.sources.local import source_files
-    from vlm_datakit.sources.survey import first_rows, survey
+    from vlm_datakit.importing import check_roots, find_files, is_folder, look_at
 
     formats.get(request.target)
     check_roots(request.image_roots)
-    if source != "-" and Path(source).is_dir():
+    if source != "-" and is_folder(source):
         return convert_shards(Path(source), given["split"], request)
     if given["split"]:
         raise UsageError("--split chooses from a finished import; a file of rows has none")
-    (file,) = source_files([source], None)
+    (file,) = find_files([source])
     stream = _stream(source, stack)
     if request.source == "auto":
-        found = survey(first_rows(file, stream), file.name, None)
+        found = look_at(file, stream, None)
         request = replace(request, source=found.format)
         if not given["quiet"]:
             say(f"{file.name}: read as {found.format} ({found.evidence})")

@@ -52,7 +52,7 @@ def command(sources: tuple[str, ...], **given: Any) -> None:
     After a kill the same command goes on. Refused rows stand in OUT/rejects with their
     reasons; if there are more of them than --max-rejects, nothing is committed.
     """
-    from vlm_datakit.importing import ImportRequest, default_output
+    from vlm_datakit.importing import ImportRequest, default_output, reads_stdin
 
     out = given["output"] or default_output(sources[0])
     request = ImportRequest(
@@ -66,7 +66,7 @@ def command(sources: tuple[str, ...], **given: Any) -> None:
     try:
         summary = _run(request, out, given)
     except TooManyRejects as error:
-        _say_refusal(error)
+        _say_refusal(error, from_pipe=reads_stdin(sources))
         raise
     _say_summary(summary)
     if given["as_json"]:
@@ -92,13 +92,14 @@ def _run(request: ImportRequest, out: str, given: dict[str, Any]) -> Summary:
         return run(plan, Path(out), RunOptions(allowed, given["overwrite"], pipe), listener)
 
 
-def _say_refusal(error: TooManyRejects) -> None:
+def _say_refusal(error: TooManyRejects, *, from_pipe: bool) -> None:
     say_refused(error.first)
     say_counts("refused, by reason:", error.by_reason)
     refused = sum(error.by_reason.values())
     if error.rows > refused:
-        say("the work done is kept; to accept them, run")
-        say(f"  {_accepting_command(refused)}")
+        kept = "the rows of a pipe are not kept" if from_pipe else "the work done is kept"
+        say(f"{kept}; to accept them, run")
+        say(f"  {'... | ' if from_pipe else ''}{_accepting_command(refused)}")
 
 
 def _accepting_command(refused: int) -> str:
@@ -106,7 +107,9 @@ def _accepting_command(refused: int) -> str:
     if "--max-rejects" in words:
         at = words.index("--max-rejects")
         del words[at : at + 2]
-    return shlex.join(["vlm-datakit", *words, "--max-rejects", str(refused)])
+    end = words.index("--") if "--" in words else len(words)
+    words[end:end] = ["--max-rejects", str(refused)]
+    return shlex.join(["vlm-datakit", *words])
 
 
 def _say_summary(summary: Summary) -> None:

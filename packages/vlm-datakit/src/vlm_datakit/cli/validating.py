@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sys
 from dataclasses import asdict
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -32,7 +31,9 @@ def command(source: str, **given: Any) -> int:
 
     Exit code 6 if a row would be refused, 3 if an import is not what was written.
     """
-    if source != "-" and Path(source).is_dir():
+    from vlm_datakit.importing import is_folder
+
+    if source != "-" and is_folder(source):
         from vlm_datakit.validation import validate_import
 
         imported = validate_import(source, read_data=given["read_data"])

@@ -35,7 +35,7 @@ def _imported(name: str) -> Format:
     module, _, attribute = name.partition(":")
     try:
         found = getattr(importlib.import_module(module), attribute)
-    except (ImportError, AttributeError) as error:
+    except (ImportError, AttributeError, TypeError, ValueError) as error:  # ".a:b", ":b"
         raise UsageError(f"cannot import the format {name!r}: {error}") from error
     if not isinstance(found, Format):
         raise UsageError(f"{name!r} is a {type(found).__name__}, not a vlm_datakit Format")

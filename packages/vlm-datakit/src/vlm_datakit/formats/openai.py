@@ -32,6 +32,7 @@ from vlm_datakit.turns import (
     list_field,
     object_field,
     row_id,
+    row_warnings,
     text_field,
 )
 
@@ -44,9 +45,10 @@ ROLES = {
     "tool": "tool",
 }
 _ROW_FIELDS = frozenset({"messages", "tools", "id"})
-_MESSAGE_FIELDS = frozenset({"role", "content", *MESSAGE_EXTRAS}) - {"original_role"}
+_EXTRAS = tuple(name for name in MESSAGE_EXTRAS if name != "original_role")  # ours to say
+_MESSAGE_FIELDS = frozenset({"role", "content", *_EXTRAS})
 _TEXT_FIELDS = frozenset({"type", "text"})
-_IMAGE_FIELDS = frozenset({"type", "image", "image_url", "detail"})
+_IMAGE_FIELDS = frozenset({"type", "detail"})
 _URL_FIELDS = frozenset({"url", "detail"})
 
 
@@ -72,7 +74,7 @@ def parse(fields: Fields) -> Draft:
         tuple(found.images),
         row_id(fields.get("id")),
         json_text(fields.get("tools"), "$.tools"),
-        warnings=(*ignored(fields, _ROW_FIELDS, "$"), *found.warnings),
+        warnings=(*row_warnings(fields, _ROW_FIELDS), *found.warnings),
     )
 
 
@@ -91,9 +93,7 @@ def parse_message(value: Any, where: str, found: Found) -> Message:
     if role not in ROLES:
         raise RowError(Reason.ROLE_UNKNOWN, f"{where}.role", quoted(role))
     extras = {
-        key: exact(fields[key], f"{where}.{key}")
-        for key in MESSAGE_EXTRAS
-        if fields.get(key) is not None
+        key: exact(fields[key], f"{where}.{key}") for key in _EXTRAS if fields.get(key) is not None
     }
     if ROLES[role] != role:
         extras["original_role"] = role
@@ -119,20 +119,17 @@ def _part(value: Any, where: str, found: Found) -> Part:
         return Text(text_field(part.get("text"), f"{where}.text"))
     if kind not in ("image_url", "image"):
         raise RowError(Reason.PART_UNKNOWN, f"{where}.type", quoted(kind))
-    found.warnings += ignored(part, _IMAGE_FIELDS, where)
-    key = kind if part.get(kind) is not None else _other(kind)
+    other = "image" if kind == "image_url" else "image_url"
+    key = other if part.get(kind) is None and part.get(other) is not None else kind
+    found.warnings += ignored(part, _IMAGE_FIELDS | {key}, where)
     return _image_part(part, key, f"{where}.{key}", found)
-
-
-def _other(key: str) -> str:
-    return "image" if key == "image_url" else "image_url"
 
 
 def _image_part(part: Mapping[str, Any], key: str, where: str, found: Found) -> ImageRef:
     value, detail = part.get(key), part.get("detail")
     if isinstance(value, Mapping) and "url" in value:
         found.warnings += ignored(value, _URL_FIELDS, where)
-        detail = value.get("detail", detail)
+        detail = detail if value.get("detail") is None else value["detail"]
         value, where = value["url"], f"{where}.url"
     found.images.append(classify(value, where))
     return ImageRef(None if detail is None else text_field(detail, f"{where}.detail"))

@@ -7,7 +7,7 @@ from typing import Any
 from vlm_datakit.conversation import Conversation, Draft, ImageRef, Message, Part, Text, Warned
 from vlm_datakit.formats.format import Evidence, Fields, Format, data_uri, lost
 from vlm_datakit.images.kind import classify
-from vlm_datakit.turns import ignored, row_id, spoken, text_field
+from vlm_datakit.turns import row_id, row_warnings, spoken, text_field
 
 _FIELDS = frozenset({"text", "image", "response", "system", "id"})
 
@@ -38,7 +38,7 @@ def parse(fields: Fields) -> Draft:
         tuple(messages),
         (classify(image, "$.image"),) if has_image else (),
         row_id(fields.get("id")),
-        warnings=ignored(fields, _FIELDS | {answer_key}, "$"),
+        warnings=row_warnings(fields, _FIELDS | {answer_key}),
     )
 
 

@@ -35,11 +35,13 @@ from vlm_datakit.turns import (
     list_field,
     object_field,
     row_id,
+    row_warnings,
     text_field,
 )
 
-_FIELDS = frozenset({"messages", "prompt", "completion", "images", "image", "tools", "id"})
 _KEPT = ("tool_calls", "tool_call_id", "name")
+_MESSAGE_FIELDS = frozenset({"role", "content", *_KEPT})
+_TEXT_FIELDS, _IMAGE_FIELDS = frozenset({"type", "text"}), frozenset({"type"})
 
 
 def parse(fields: Fields) -> Draft:
@@ -54,21 +56,34 @@ def parse(fields: Fields) -> Draft:
         >>> draft.prompt_messages, [message.role for message in draft.messages]
         (1, ['user', 'assistant'])
     """
-    images = _images(fields)
+    images, is_chat = _images(fields), _is_chat(fields)
+    warnings = list(row_warnings(fields, _used(fields, is_chat=is_chat)))
     boundary = None
-    if "messages" in fields:
-        messages = _messages(fields["messages"], "$.messages", "user")
+    if is_chat:
+        messages = _messages(fields["messages"], "$.messages", "user", warnings)
     else:
-        prompt = _messages(fields.get("prompt"), "$.prompt", "user")
+        prompt = _messages(fields.get("prompt"), "$.prompt", "user", warnings)
         boundary = len(prompt)
-        messages = prompt + _messages(fields.get("completion"), "$.completion", "assistant")
+        answer = _messages(fields.get("completion"), "$.completion", "assistant", warnings)
+        messages = prompt + answer
     messages = _with_leading_images(messages, len(images), fields)
     if count_images(messages) != len(images):
         seen = f"{count_images(messages)} places for {len(images)} images"
         raise RowError(Reason.IMAGE_COUNT_DIFFERS, "$.images", seen)
-    tools = json_text(fields.get("tools"), "$.tools")
-    warnings = ignored(fields, _FIELDS, "$")
-    return Draft(messages, images, row_id(fields.get("id")), tools, boundary, warnings=warnings)
+    tools, id_ = json_text(fields.get("tools"), "$.tools"), row_id(fields.get("id"))
+    return Draft(messages, images, id_, tools, boundary, warnings=tuple(warnings))
+
+
+def _is_chat(fields: Fields) -> bool:
+    """Whether ``messages`` is meant; readers that fill up columns leave it null beside a prompt."""
+    return "messages" in fields and (fields["messages"] is not None or fields.get("prompt") is None)
+
+
+def _used(fields: Fields, *, is_chat: bool) -> frozenset[str]:
+    """Name what is read: ``messages`` before a prompt, ``image`` before ``images``."""
+    texts = {"messages"} if is_chat else {"prompt", "completion"}
+    picture = "images" if fields.get("image") is None else "image"
+    return frozenset({"tools", "id", picture, *texts})
 
 
 def _images(fields: Fields) -> tuple[ImageSource, ...]:
@@ -80,14 +95,14 @@ def _images(fields: Fields) -> tuple[ImageSource, ...]:
     return tuple(classify(value, f"$.images[{index}]") for index, value in enumerate(values))
 
 
-def _messages(value: Any, where: str, role: str) -> tuple[Message, ...]:
+def _messages(value: Any, where: str, role: str, warnings: list[Warned]) -> tuple[Message, ...]:
     if isinstance(value, str):
         return (Message(role, (Text(value),)),)
     values = list_field(value, where)
-    return tuple(_message(item, f"{where}[{index}]") for index, item in enumerate(values))
+    return tuple(_message(item, f"{where}[{i}]", warnings) for i, item in enumerate(values))
 
 
-def _message(value: Any, where: str) -> Message:
+def _message(value: Any, where: str, warnings: list[Warned]) -> Message:
     fields = object_field(value, where)
     role = text_field(fields.get("role"), f"{where}.role")
     if role not in ROLES:
@@ -95,21 +110,24 @@ def _message(value: Any, where: str) -> Message:
     kept = {k: exact(fields[k], f"{where}.{k}") for k in _KEPT if fields.get(k) is not None}
     if ROLES[role] != role:
         kept["original_role"] = role
+    warnings += ignored(fields, _MESSAGE_FIELDS, where)
     content = fields.get("content")
     if isinstance(content, str):
         return Message(ROLES[role], (Text(content),), kept)
     if not content and "tool_calls" in kept:
         return Message(ROLES[role], (), kept)
     parts = list_field(content, f"{where}.content")
-    found = tuple(_part(part, f"{where}.content[{index}]") for index, part in enumerate(parts))
+    found = tuple(_part(part, f"{where}.content[{i}]", warnings) for i, part in enumerate(parts))
     return Message(ROLES[role], found, kept)
 
 
-def _part(value: Any, where: str) -> Part:
+def _part(value: Any, where: str, warnings: list[Warned]) -> Part:
     part = object_field(value, where)
     if part.get("type") == "image":
+        warnings += ignored(part, _IMAGE_FIELDS, where)
         return ImageRef()
     if part.get("type") == "text":
+        warnings += ignored(part, _TEXT_FIELDS, where)
         return Text(text_field(part.get("text"), f"{where}.text"))
     raise RowError(Reason.PART_UNKNOWN, f"{where}.type", quoted(part.get("type")))
 
@@ -130,9 +148,9 @@ def _with_leading_images(
 def _has_string_contents(fields: Fields) -> bool:
     values = [fields.get(name) for name in ("messages", "prompt", "completion")]
     return not any(
-        isinstance(message, Mapping) and isinstance(message.get("content"), list)
+        isinstance(message, Mapping) and isinstance(message.get("content"), (list, tuple))
         for value in values
-        if isinstance(value, list)
+        if isinstance(value, (list, tuple))
         for message in value
     )
 
@@ -168,8 +186,8 @@ def losses(conversation: Conversation) -> tuple[Warned, ...]:
     for index, message in enumerate(conversation.messages):
         where = f"$.messages[{index}]"
         found += [lost(f"{where}.{name}", name) for name in message.extras if name not in _KEPT]
-        details = [part for part in message.content if isinstance(part, ImageRef) and part.detail]
-        found += [lost(f"{where}.content", "detail") for _ in details]
+        details = [part.detail for part in message.content if isinstance(part, ImageRef)]
+        found += [lost(f"{where}.content", "detail") for detail in details if detail is not None]
     if conversation.rejected:
         found.append(lost("$.rejected", "the rejected answer"))
     return tuple(found)

@@ -44,7 +44,7 @@ def decode(text: str, *, max_bytes: int, where: str) -> bytes:
     """
     payload, in_base64 = _payload(text, where)
     if not in_base64:
-        return _checked_size(unquote_to_bytes(payload), max_bytes, where)
+        return _unquoted(payload, max_bytes, where)
     if _decoded_size(payload) > max_bytes:
         payload = _tidied(payload)  # white space counts for nothing
         if _decoded_size(payload) > max_bytes:
@@ -67,9 +67,12 @@ def _payload(text: str, where: str) -> tuple[str, bool]:
     return payload, meta.rstrip().lower().endswith(";base64")
 
 
-def _checked_size(data: bytes, max_bytes: int, where: str) -> bytes:
+def _unquoted(payload: str, max_bytes: int, where: str) -> bytes:
+    data = unquote_to_bytes(payload)
     if len(data) > max_bytes:
         raise RowError(Reason.IMAGE_TOO_LARGE, where, f"over {max_bytes} bytes")
+    if not data:
+        raise RowError(Reason.IMAGE_NOT_BASE64, where, "an empty data URI")
     return data
 
 

@@ -48,7 +48,7 @@ def canonical(data: bytes, header: Header, where: str) -> tuple[bytes, str]:
     Raises:
         RowError: ``image-unreadable`` if it does not decode;
             ``image-type-unsupported`` for 32-bit and float pixels, whose scale nothing in
-            the file states.
+            the file states, and for 16-bit grey with a transparent value.
     """
     if not causes(header):
         return data, header.media_type
@@ -62,13 +62,14 @@ def flattened(image: PIL.Image.Image, where: str) -> PIL.Image.Image:
     """Return the picture upright, over white, in mode RGB or L.
 
     Raises:
-        RowError: ``image-type-unsupported`` for 32-bit integer and float pixels.
+        RowError: ``image-type-unsupported`` for 32-bit integer and float pixels, and for
+            16-bit grey with a transparent value.
     """
     upright = PIL.ImageOps.exif_transpose(image)
     if upright.mode in ("F", "I"):
         raise RowError(Reason.IMAGE_TYPE_UNSUPPORTED, where, f"pixels of mode {upright.mode}")
     if upright.mode.startswith("I;16"):
-        return upright.point(lambda value: value * (255 / 65535) + 0.5, "L")
+        return _from_16_bits(upright, where)
     if upright.has_transparency_data:
         over = upright.convert("RGBA")
         white = PIL.Image.new("RGBA", over.size, "white")
@@ -78,18 +79,28 @@ def flattened(image: PIL.Image.Image, where: str) -> PIL.Image.Image:
     return upright if upright.mode in _KEPT_MODES else upright.convert(_target_mode(upright.mode))
 
 
+def _from_16_bits(image: PIL.Image.Image, where: str) -> PIL.Image.Image:
+    if "transparency" in image.info:
+        raise RowError(Reason.IMAGE_TYPE_UNSUPPORTED, where, "16-bit grey with a clear value")
+    scaled = image.convert("I").point(lambda value: value * (255 / 65535) + 0.5)
+    return scaled.convert("L")  # `point` to L by itself leaves 16-bit pixels, nearly black
+
+
 def _target_mode(mode: str) -> str:
     return "L" if mode in ("1", "LA") else "RGB"
 
 
 def _through_profile(image: PIL.Image.Image, profile: bytes) -> PIL.Image.Image:
-    source = PIL.ImageCms.ImageCmsProfile(io.BytesIO(profile))
     target = PIL.ImageCms.createProfile("sRGB")
     try:
+        source = PIL.ImageCms.ImageCmsProfile(io.BytesIO(profile))
         converted = PIL.ImageCms.profileToProfile(image, source, target, outputMode="RGB")
-    except PIL.ImageCms.PyCMSError:  # a broken profile is no profile
-        return image.convert("RGB")
-    return converted or image.convert("RGB")
+    except (PIL.ImageCms.PyCMSError, OSError):  # a broken profile is no profile
+        converted = None
+    if converted is None:
+        del image.info["icc_profile"]  # or it would be written beside RGB pixels
+        converted = image.convert("RGB")
+    return converted
 
 
 def encoded(image: PIL.Image.Image, *, is_photo: bool) -> bytes:

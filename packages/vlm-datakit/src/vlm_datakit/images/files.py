@@ -39,21 +39,25 @@ def read_image_file(name: str, roots: Sequence[Path], max_bytes: int, where: str
         raise RowError(
             Reason.IMAGE_UNREADABLE, where, f"{error.strerror}: {quoted(name)}"
         ) from error
-    with os.fdopen(descriptor, "rb") as file:
+    try:
         status = os.fstat(descriptor)
         if not stat.S_ISREG(status.st_mode):
             raise RowError(Reason.IMAGE_NOT_A_FILE, where, quoted(name))
         if status.st_size > max_bytes:
             raise RowError(Reason.IMAGE_TOO_LARGE, where, f"{status.st_size} bytes")
-        return file.read()
+        with os.fdopen(descriptor, "rb", closefd=False) as file:  # it refuses a folder itself
+            return file.read()
+    finally:
+        os.close(descriptor)
 
 
 def _as_path(name: str, where: str) -> Path:
-    if "\0" in name:
-        raise RowError(Reason.IMAGE_FILE_MISSING, where, quoted(name))
     if name[:7].lower() != "file://":
         return Path(name)
-    parts = urlsplit(name)
+    try:
+        parts = urlsplit(name)
+    except ValueError as error:  # a bracket that is no IPv6 host
+        raise RowError(Reason.IMAGE_FILE_MISSING, where, quoted(name)) from error
     if parts.netloc not in ("", "localhost"):
         raise RowError(Reason.IMAGE_OUTSIDE_ROOT, where, quoted(name))
     return Path(unquote(parts.path))
@@ -64,7 +68,7 @@ def _found(path: Path, roots: Sequence[Path], where: str) -> Path:
     for root in roots:
         try:
             real = (root / path).resolve(strict=True)
-        except (OSError, RuntimeError):  # missing, name too long, a loop of links
+        except (OSError, RuntimeError, ValueError):  # missing, too long, a loop of links, NUL
             continue
         if any(real.is_relative_to(allowed) for allowed in roots):
             return real

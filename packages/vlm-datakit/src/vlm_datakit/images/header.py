@@ -22,6 +22,7 @@ ALLOWED = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "AVIF", "JPEG2000")
 _ORIENTATION = 0x0112  # Exif 2.3, table 4
 _TURNED = frozenset({5, 6, 7, 8})  # orientations that swap width and height
 _PNG_DEPTH_AT = 24  # offset of the bit depth, RFC 2083 section 4.1.1
+_PNG_TAGS = (b"eXIf", b"Raw profile type exif", b"XML:com.adobe.xmp")  # where Pillow looks
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,8 +49,8 @@ def parse_header(data: bytes, limits: Limits, where: str) -> Header:
 
     Raises:
         RowError: ``image-type-unsupported`` if the magic bytes are of no allowed
-            format; ``image-too-large`` beyond a limit; ``image-unreadable`` if the head
-            is broken.
+            format, or of HEIC; ``image-too-large`` beyond a limit; ``image-unreadable``
+            if the head is broken.
     """
     kind = media_type(data[:HEAD_BYTES])
     if kind is None:
@@ -73,9 +74,9 @@ def _judge(width: int, height: int, limits: Limits, where: str) -> None:
 
 
 def _described(image: PIL.Image.Image, kind: str, data: bytes) -> Header:
-    orientation = int(image.getexif().get(_ORIENTATION, 1) or 1)
+    orientation = _orientation(image, data)
     width, height = image.size
-    if orientation in _TURNED:
+    if orientation in _TURNED and image.format != "TIFF":  # Pillow turns a TIFF itself
         width, height = height, width
     # An MPO is a JPEG with previews behind it; every reader shows the first.
     frames = 1 if image.format == "MPO" else int(getattr(image, "n_frames", 1))
@@ -90,6 +91,13 @@ def _described(image: PIL.Image.Image, kind: str, data: bytes) -> Header:
         image.has_transparency_data,
         is_deep,
     )
+
+
+def _orientation(image: PIL.Image.Image, data: bytes) -> int:
+    # Pillow decodes a PNG to its end in search of a tag: only where there may be one.
+    if image.format == "PNG" and not any(name in data for name in _PNG_TAGS):
+        return 1
+    return int(image.getexif().get(_ORIENTATION, 1) or 1)
 
 
 @contextmanager
@@ -112,7 +120,9 @@ def opened(data: bytes, where: str) -> Iterator[PIL.Image.Image]:
     except PIL.Image.DecompressionBombError as error:
         raise RowError(Reason.IMAGE_TOO_LARGE, where, "a decompression bomb") from error
     except PIL.UnidentifiedImageError as error:
-        raise RowError(Reason.IMAGE_UNREADABLE, where, f"{len(data)} bytes") from error
+        is_heic = media_type(data[:HEAD_BYTES]) == "image/heic"  # Pillow alone has no decoder
+        reason = Reason.IMAGE_TYPE_UNSUPPORTED if is_heic else Reason.IMAGE_UNREADABLE
+        raise RowError(reason, where, f"{len(data)} bytes") from error
     except Exception as error:
         raise RowError(Reason.IMAGE_UNREADABLE, where, f"{error}"[:80]) from error
 

@@ -44,7 +44,8 @@ def classify(value: Any, where: str) -> ImageSource:
         return ImageSource(ImageForm.BYTES, bytes(value), where)
     if isinstance(value, Mapping) and ("bytes" in value or "path" in value):
         inner = value.get("bytes") or value.get("path")
-        return classify(inner, where)
+        if not isinstance(inner, Mapping):
+            return classify(inner, where)
     if hasattr(value, "__array_interface__") or hasattr(value, "getexif"):
         return ImageSource(ImageForm.OBJECT, value, where)
     if value is None or value in ("", b"") or isinstance(value, str):

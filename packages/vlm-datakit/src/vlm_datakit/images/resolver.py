@@ -63,7 +63,10 @@ def _file_bytes(source: ImageSource, limits: Limits, read_file: ReadFile) -> byt
 def _from_object(value: Any, limits: Limits, where: str) -> Image:
     """Encode a PIL image or an 8-bit array (H x W, H x W x 3 or 4) as PNG, without loss."""
     picture = value if isinstance(value, PIL.Image.Image) else _from_array(value, where)
-    data = encoded(flattened(picture, where), is_photo=False)
+    try:
+        data = encoded(flattened(picture, where), is_photo=False)
+    except (OSError, SyntaxError, ValueError) as error:  # decoded only now: truncated, closed
+        raise RowError(Reason.IMAGE_UNREADABLE, where, f"{error}"[:80]) from error
     header = parse_header(data, limits, where)
     return Image(data, header.media_type, header.width_px, header.height_px)
 

@@ -49,16 +49,23 @@ def prepare(place: Place) -> None:
     """
     for name in (DATA, REJECTS):
         standing, mine = place.out / name, place.work / name
-        if (place.out / FILE_NAME).exists() or not standing.exists() or mine.exists():
+        if (place.out / FILE_NAME).exists() or not standing.exists() or _is_of_old(place, name):
             continue
-        if not (place.work / RECEIPTS).exists():
+        if mine.exists() or not (place.work / RECEIPTS).exists():
             raise OutputError(
-                f"{place.out}: an import with other options was stopped while it finished; "
-                "run that command again, or delete the folder"
+                f"{standing}: not of this import; one with other options may have been stopped "
+                "while it finished: run that command again, or delete the folder"
             )
         standing.rename(mine)
     for name in (DATA, REJECTS, RECEIPTS):
         (place.work / name).mkdir(parents=True, exist_ok=True)
+
+
+def _is_of_old(place: Place, name: str) -> bool:
+    """Whether a folder that stands is still the old set's: its manifest went aside first."""
+    aside = place.private / _REPLACED
+    has_mine = (place.work / name).exists()
+    return has_mine and (aside / FILE_NAME).exists() and not (aside / name).exists()
 
 
 def commit(place: Place, plan: Plan, receipts: Iterable[Receipt]) -> None:
@@ -80,6 +87,8 @@ def commit(place: Place, plan: Plan, receipts: Iterable[Receipt]) -> None:
 def _set_aside_old(place: Place) -> None:
     """Move a finished set out of the way; its files are deleted when the new one stands."""
     aside = place.private / _REPLACED
+    if (place.out / FILE_NAME).exists():
+        shutil.rmtree(aside, ignore_errors=True)  # of a run killed while it cleaned up
     aside.mkdir(exist_ok=True)
     if (place.out / FILE_NAME).exists():
         (place.out / FILE_NAME).rename(aside / FILE_NAME)

@@ -20,7 +20,14 @@ from vlm_datakit.plan import (
     plan_facts,
 )
 from vlm_datakit.runner.commit import Place, commit, prepare
-from vlm_datakit.runner.output import State, foreign_files, locked, state_of
+from vlm_datakit.runner.output import (
+    State,
+    changed_files,
+    foreign_files,
+    leave_no_trace,
+    locked,
+    state_of,
+)
 from vlm_datakit.runner.work import RECEIPTS, Job, run_slice
 from vlm_datakit.shards.manifest import (
     Receipt,
@@ -51,11 +58,13 @@ def run(plan: Plan, out: Path, options: RunOptions, listener: Listener | None = 
         TooManyRejects: beyond the consent; receipts are kept and nothing is committed.
         OutputError: the folder is not ours, locked, or finished under another plan.
     """
-    state = state_of(out)
-    plan_id = fingerprint(plan)
-    if state is State.FINISHED and _is_finished(plan, plan_id, out, options):
+    plan_id, was_there = fingerprint(plan), out.exists()
+    if _is_finished(plan, plan_id, out, options):
         return _finished_before(out)
+    is_new = state_of(out) is State.NEW
     with locked(out):
+        if _is_finished(plan, plan_id, out, options):  # another run was faster to the lock
+            return _finished_before(out)
         place = Place(out, plan_id)
         prepare(place)
         slices = cut(plan.files, plan.slice_bytes)
@@ -63,6 +72,10 @@ def run(plan: Plan, out: Path, options: RunOptions, listener: Listener | None = 
             Job(plan, plan_id, place.work, options.pipe), slices, listener
         )
         summary = _summary(out, receipts, resumed)
+        if not summary.rows:
+            if is_new:
+                leave_no_trace(out, was_there=was_there)
+            raise SourceError(f"{plan.files[0].name}: no rows; nothing was written")
         _check_consent(place, summary, options.rejects_allowed)
         commit(place, plan, receipts)
     return summary
@@ -70,10 +83,18 @@ def run(plan: Plan, out: Path, options: RunOptions, listener: Listener | None = 
 
 def _is_finished(plan: Plan, plan_id: str, out: Path, options: RunOptions) -> bool:
     """Whether the folder already holds this plan's data; raises unless it may be replaced."""
+    if state_of(out) is not State.FINISHED:
+        return False
     manifest = read_manifest(out)
     from_pipe = any(file.is_pipe for file in plan.files)
-    if manifest["plan_id"] == plan_id and not from_pipe:
+    changed = changed_files(out, manifest)
+    if manifest["plan_id"] == plan_id and not from_pipe and not changed:
         return True
+    if not options.overwrite and manifest["plan_id"] == plan_id and changed:
+        raise OutputError(
+            f"{out}: finished before, but {changed[0]} is not as written; "
+            "--overwrite makes the set again"
+        )
     if not options.overwrite:
         changes = "; ".join(plan_differences(manifest.get("plan", {}), plan_facts(plan)))
         why = "standard input cannot be compared" if from_pipe else changes
@@ -155,8 +176,6 @@ def _summary(out: Path, receipts: Sequence[Receipt], resumed: int) -> Summary:
 def _check_consent(place: Place, summary: Summary, allowed: RejectsAllowed) -> None:
     if summary.written and allowed.admits(summary.rejected, summary.rows):
         return
-    if not summary.rows:
-        raise SourceError("the source has no rows; nothing was committed")
     what = f"{summary.rejected:,} of {summary.rows:,} rows were refused"
     if not summary.written:
         what = f"all {summary.rows:,} rows were refused"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fcntl
+import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from enum import Enum
@@ -10,11 +11,12 @@ from pathlib import Path
 from typing import Any
 
 from vlm_datakit.errors import OutputError
-from vlm_datakit.shards.manifest import FILE_NAME, read_manifest
+from vlm_datakit.shards.manifest import FILE_NAME, read_manifest, size_of
 
 CARD = "README.md"
 PRIVATE = ".vlm"
 _OURS = frozenset({CARD, FILE_NAME, "data", "rejects", PRIVATE})
+_NOT_OURS_SHOWN = 3
 
 
 class State(Enum):
@@ -31,10 +33,13 @@ def state_of(out: Path) -> State:
     Raises:
         OutputError: if it is a file, or holds something that is not ours.
     """
-    if out.is_symlink() and not out.exists():
-        raise OutputError(f"{out}: a link to nothing")
-    if not out.exists():
-        return State.NEW
+    try:
+        if out.is_symlink() and not out.exists():
+            raise OutputError(f"{out}: a link to nothing")
+        if not out.exists():
+            return State.NEW
+    except OSError as error:  # a name too long, a folder that may not be searched
+        raise OutputError(f"{out}: {error.strerror}") from error
     if not out.is_dir():
         raise OutputError(f"{out}: a file stands where the output folder should be")
     names = {path.name for path in out.iterdir()}
@@ -43,9 +48,9 @@ def state_of(out: Path) -> State:
     if FILE_NAME in names and PRIVATE in names:
         read_manifest(out)
         return State.FINISHED
-    if PRIVATE in names and names <= _OURS:
+    if PRIVATE in names:  # whatever stands beside it is not touched
         return State.UNFINISHED
-    strange = ", ".join(sorted(names - _OURS)[:3]) or ", ".join(sorted(names)[:3])
+    strange = ", ".join(sorted(names - _OURS or names)[:_NOT_OURS_SHOWN])
     raise OutputError(
         f"{out}: the folder holds something else ({strange}); nothing was touched, "
         "name another with -o"
@@ -73,13 +78,34 @@ def locked(out: Path) -> Iterator[Path]:
         yield private
 
 
+def leave_no_trace(out: Path, *, was_there: bool) -> None:
+    """Take back what `locked` made in a folder where nothing else has happened."""
+    shutil.rmtree(out / PRIVATE)
+    if not was_there:
+        out.rmdir()
+
+
+def changed_files(out: Path, manifest: Mapping[str, Any]) -> list[str]:
+    """Name the files of a finished set that are gone or have another size."""
+    return [
+        file["file"]
+        for file in listed_files(manifest)
+        if size_of(out / file["file"]) != file["bytes"]
+    ]
+
+
+def listed_files(manifest: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    """Return what a manifest says of each file of its set, shards first."""
+    shards = [shard for split in manifest["splits"].values() for shard in split["shards"]]
+    return [*shards, *manifest["rejects"]["files"]]
+
+
 def foreign_files(out: Path, manifest: Mapping[str, Any]) -> list[str]:
     """Name what stands in ``data/`` and ``rejects/`` and is not in the manifest.
 
     A link counts as foreign whatever it is called: only regular files are ours.
     """
-    shards = [shard for split in manifest["splits"].values() for shard in split["shards"]]
-    listed = {file["file"] for file in [*shards, *manifest["rejects"]["files"]]}
+    listed = {file["file"] for file in listed_files(manifest)}
     standing = [path for name in ("data", "rejects") for path in sorted((out / name).glob("*"))]
     return [
         path.relative_to(out).as_posix()

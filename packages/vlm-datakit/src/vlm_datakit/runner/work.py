@@ -109,7 +109,7 @@ def _clear(job: Job, slice_: Slice) -> None:
     """Remove what an earlier try at this slice left, so that no orphan is committed."""
     number = f"{slice_.number:05d}"
     for pattern in (f"{DATA}/*-{number}-*.parquet", f"{REJECTS}/*-{number}.jsonl"):
-        for path in (*job.folder.glob(pattern), *job.folder.glob(pattern.replace("/*", "/.*"))):
+        for path in job.folder.glob(pattern):  # dot-files too
             path.unlink()
 
 
@@ -168,8 +168,8 @@ class _Ledger:
 
     def __exit__(self, *_: object) -> None:
         if self._stream is not None:
-            self._stream.close()
             self._temporary.unlink(missing_ok=True)
+            self._stream.close()  # may raise: the disk is full
 
     def add(self, rejected: Rejected) -> None:
         """Append one refused row."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator, Mapping, Sequence
+from itertools import count
 from typing import Any
 
 import orjson
@@ -163,13 +164,13 @@ def from_columns(row: Mapping[str, Any], layout: str) -> Conversation:
     """
     try:
         extras = orjson.loads(row["extras"]) if row["extras"] else {}
-        numbered = iter(range(1_000_000))
+        numbered = count()
         parts = [
             tuple(_message(value, extras, numbered) for value in row[name])
             for name in LAYOUTS[layout]
         ]
         images = tuple(_images(row))
-    except (KeyError, TypeError, ValueError) as error:
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise SourceError(f"row {row.get('id')!r} is not of the shard layout: {error}") from error
     return Conversation(
         messages=tuple(message for section in parts[:2] for message in section),

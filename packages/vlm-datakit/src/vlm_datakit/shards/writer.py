@@ -138,8 +138,10 @@ def _leaves(path: str, kind: pa.DataType) -> list[str]:
 
 def _size(conversation: Conversation) -> int:
     images = sum(len(image.data) for image in conversation.images)
-    parts = (part for message in conversation.messages for part in message.content)
-    return images + sum(len(getattr(part, "text", "")) for part in parts)
+    messages = conversation.messages + conversation.rejected
+    texts = sum(len(getattr(part, "text", "")) for message in messages for part in message.content)
+    extras = sum(len(f"{message.extras}") for message in messages if message.extras)
+    return images + texts + extras + len(conversation.tools or "")
 
 
 def settle(temporary: Path, final: Path) -> tuple[str, int]:

@@ -36,7 +36,7 @@ def source_files(names: Sequence[str], split: str | None) -> tuple[SourceFile, .
         SourceError: for a missing, empty or binary file, or a folder without such a split.
     """
     pairs = [pair for name in names for pair in _expanded(name, split or "train")]
-    if len({path for _, path in pairs}) < len(pairs):
+    if len({os.path.realpath(path) for _, path in pairs}) < len(pairs):
         raise UsageError("the same file is named twice")
     parent = _common_parent([path for _, path in pairs if path != PIPE])
     return tuple(_source_file(name, path, parent) for name, path in pairs)

@@ -28,10 +28,13 @@ class Pipe:
         """Return the next piece of a line, at most ``size`` bytes of it."""
         if not self._ahead:
             return self._stream.readline(size)
-        piece = self._ahead.popleft()
-        if len(piece) > size:
-            self._ahead.appendleft(piece[size:])
-        return piece[:size]
+        line = self._ahead.popleft()
+        if len(line) > size:
+            self._ahead.appendleft(line[size:])
+            return line[:size]
+        if len(line) < size and not line.endswith(b"\n"):  # `peek` took the line in pieces
+            line += self.readline(size - len(line))
+        return line
 
     def peek(self, max_lines: int, max_bytes: int) -> bytes:
         """Return the first lines, at most that many and about that many bytes, still unread."""

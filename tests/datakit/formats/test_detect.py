@@ -1,0 +1,65 @@
+"""Rows tell their format; where they do not, a person is asked."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from vlm_datakit.errors import SourceError
+from vlm_datakit.formats.detect import choose, detect
+
+CHAT = {"messages": [{"role": "user", "content": "?"}]}
+SIMPLE = {"text": "?", "response": "!"}
+TRL = {**CHAT, "images": []}
+
+
+@pytest.mark.parametrize(
+    ("rows", "names"),
+    [
+        pytest.param([CHAT], ["openai"], id="chat"),
+        pytest.param([SIMPLE], ["simple"], id="simple"),
+        pytest.param([TRL], ["trl", "openai"], id="trl before chat"),
+        pytest.param([{"prompt": "?", "completion": "!"}], ["trl"], id="prompt and completion"),
+        pytest.param([SIMPLE, SIMPLE, {"a": 1}], ["simple"], id="most rows"),
+        pytest.param([SIMPLE, {"a": 1}], [], id="half of the rows"),
+        pytest.param([{"instruction": "?", "output": "!"}], [], id="Alpaca"),
+        pytest.param([], [], id="no rows"),
+    ],
+)
+def test_formats_that_fit_most_rows_are_named_best_first(rows: list[Any], names: list[str]) -> None:
+    assert [guess.format.name for guess in detect(rows)] == names
+
+
+def test_the_best_is_chosen_and_says_why() -> None:
+    guess = choose(detect([TRL]), [TRL], "a.jsonl")
+
+    assert (guess.format.name, guess.score) == ("trl", 3)
+    assert guess.evidence == "rows have messages and a column of images"
+
+
+@pytest.mark.parametrize(
+    ("rows", "columns"),
+    [
+        pytest.param([{"q": 1, "a": 2}], "q, a", id="other columns"),
+        pytest.param([], "none", id="no rows"),
+    ],
+)
+def test_rows_of_no_known_format_show_their_columns(rows: list[Any], columns: str) -> None:
+    with pytest.raises(SourceError) as caught:
+        choose(detect(rows), rows, "a.jsonl")
+
+    assert str(caught.value) == (
+        f"a.jsonl: no known format fits rows with the columns {columns}; "
+        "name one with --from (known: openai, simple, trl)"
+    )
+
+
+def test_rows_that_fit_two_formats_equally_are_left_to_the_caller() -> None:
+    rows = [{**CHAT, **SIMPLE}]
+
+    with pytest.raises(SourceError) as caught:
+        choose(detect(rows), rows, "a.jsonl")
+
+    words = "a.jsonl: rows fit openai and simple equally; name one with --from"
+    assert str(caught.value) == words

@@ -1,0 +1,25 @@
+"""What formats share: a picture as text, and the name of a loss."""
+
+from __future__ import annotations
+
+import pytest
+
+from vlm_datakit.conversation import Image, Warned
+from vlm_datakit.errors import Reason
+from vlm_datakit.formats.format import data_uri, lost
+
+
+@pytest.mark.parametrize(
+    ("data", "uri"),
+    [
+        pytest.param(b"GIF89a", "data:image/gif;base64,R0lGODlh", id="no padding"),
+        pytest.param(b"GI", "data:image/gif;base64,R0k=", id="padding"),
+        pytest.param(b"\xfb\xff\xbf", "data:image/gif;base64,+/+/", id="standard alphabet"),
+    ],
+)
+def test_a_picture_is_spelled_as_a_data_uri(data: bytes, uri: str) -> None:
+    assert data_uri(Image(data, "image/gif", 1, 1)) == uri
+
+
+def test_a_loss_has_its_own_reason() -> None:
+    assert lost("$.tools", "tools") == Warned(Reason.TARGET_CANNOT_HOLD, "$.tools", "tools")

@@ -1,0 +1,217 @@
+"""Readers agree on clean pictures; all others are written anew so that they do."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import PIL.Image
+import PIL.ImageCms
+import PIL.ImageOps
+import pytest
+
+from vlm_datakit.conversation import Image
+from vlm_datakit.errors import Reason, RowError
+
+Saved = Callable[..., bytes]
+Opened = Callable[[bytes], Image]
+Pixels = Callable[[bytes], PIL.Image.Image]
+Through = Callable[..., tuple[Image, PIL.Image.Image]]
+new = PIL.Image.new
+
+
+@pytest.fixture
+def through(saved: Saved, as_image: Opened, pixels: Pixels) -> Through:
+    """Save a picture, open the file as a row's, and decode what is kept of it."""
+
+    def pass_through(picture: PIL.Image.Image, kind: str, **options: Any) -> Any:
+        image = as_image(saved(picture, kind, **options))
+        return image, pixels(image.data)
+
+    return pass_through
+
+
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP"])
+@pytest.mark.parametrize("mode", ["RGB", "L"])
+def test_a_clean_picture_is_the_same_object(
+    saved: Saved, as_image: Opened, kind: str, mode: str
+) -> None:
+    data = saved(new(mode, (6, 4)), kind)
+
+    image = as_image(data)
+
+    assert image.data is data
+    assert (image.width_px, image.height_px, image.rewritten) == (6, 4, ())
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_a_turned_photo_keeps_its_bytes_and_has_upright_sizes(
+    jpeg_bytes: Callable[..., bytes], as_image: Opened, pixels: Pixels, orientation: int
+) -> None:
+    data = jpeg_bytes(6, 4, orientation=orientation)
+
+    image = as_image(data)
+
+    upright = PIL.ImageOps.exif_transpose(pixels(image.data))
+    assert image.data is data
+    assert (image.width_px, image.height_px) == upright.size
+
+
+def test_a_photo_with_previews_passes(saved: Saved, as_image: Opened) -> None:
+    data = saved(new("RGB", (6, 4)), "MPO", save_all=True, append_images=[new("RGB", (6, 4))])
+
+    image = as_image(data)
+
+    assert (image.data is data, image.media_type) == (True, "image/jpeg")
+
+
+@pytest.mark.parametrize(
+    ("picture", "options", "pixel", "causes"),
+    [
+        pytest.param(new("RGBA", (2, 2), (9, 9, 9, 0)), {}, (255,) * 3, ("alpha",), id="clear"),
+        pytest.param(new("RGBA", (2, 2), (0, 0, 0, 51)), {}, (204,) * 3, ("alpha",), id="a fifth"),
+        pytest.param(new("RGBA", (2, 2), (9, 8, 7, 255)), {}, (9, 8, 7), ("alpha",), id="opaque"),
+        pytest.param(new("LA", (2, 2), (9, 0)), {}, (255,) * 3, ("alpha",), id="grey and clear"),
+        pytest.param(
+            new("RGB", (2, 2), (1, 2, 3)),
+            {"transparency": (1, 2, 3)},
+            (255,) * 3,
+            ("alpha",),
+            id="a clear colour",
+        ),
+        pytest.param(
+            new("L", (2, 2), 7), {"transparency": 7}, (255,) * 3, ("alpha",), id="a clear grey"
+        ),
+        pytest.param(new("I;16", (2, 2), 0), {}, 0, ("depth",), id="16 bits, black"),
+        pytest.param(new("I;16", (2, 2), 32768), {}, 128, ("depth",), id="16 bits, grey"),
+        pytest.param(new("I;16", (2, 2), 65535), {}, 255, ("depth",), id="16 bits, white"),
+        pytest.param(new("1", (2, 2), 1), {}, 255, ("depth",), id="bilevel, white"),
+        pytest.param(new("1", (2, 2), 0), {}, 0, ("depth",), id="bilevel, black"),
+    ],
+)
+def test_what_readers_differ_on_is_written_anew(
+    through: Through,
+    picture: PIL.Image.Image,
+    options: dict[str, Any],
+    pixel: Any,
+    causes: tuple[str, ...],
+) -> None:
+    image, flat = through(picture, "PNG", **options)
+
+    assert (flat.getpixel((1, 1)), flat.mode) == (pixel, "RGB" if type(pixel) is tuple else "L")
+    assert (image.rewritten, image.media_type) == (causes, "image/png")
+
+
+@pytest.mark.parametrize(
+    ("options", "pixel", "causes"),
+    [
+        pytest.param({}, (10, 20, 30), ("palette",), id="opaque"),
+        pytest.param({"transparency": 0}, (255, 255, 255), ("alpha", "palette"), id="clear"),
+        pytest.param(
+            {"transparency": b"\x33"}, (206, 208, 210), ("alpha", "palette"), id="a fifth"
+        ),
+    ],
+)
+def test_a_palette_becomes_rgb(
+    through: Through, options: dict[str, Any], pixel: tuple[int, ...], causes: tuple[str, ...]
+) -> None:
+    picture = new("P", (2, 2), 0)
+    picture.putpalette([10, 20, 30, 40, 50, 60])
+
+    image, flat = through(picture, "PNG", **options)
+
+    assert (flat.getpixel((1, 1)), image.rewritten) == (pixel, causes)
+
+
+@pytest.mark.parametrize("mode", ["I;16", "I;16B"])
+def test_a_16_bit_scan_keeps_its_greys(through: Through, mode: str) -> None:
+    scan = new(mode, (4, 1))
+    for x, value in enumerate((0, 257, 32768, 65535)):
+        scan.putpixel((x, 0), value)
+
+    image, flat = through(scan, "TIFF")
+
+    assert list(flat.tobytes()) == [0, 1, 128, 255]
+    assert image.rewritten == ("depth", "container")
+
+
+def test_16_bit_grey_with_a_clear_value_is_refused(saved: Saved, as_image: Opened) -> None:
+    data = saved(new("I;16", (2, 2), 7), "PNG", transparency=7)
+
+    with pytest.raises(RowError) as caught:
+        as_image(data)
+
+    seen = "16-bit grey with a clear value"
+    assert caught.value.args == (Reason.IMAGE_TYPE_UNSUPPORTED, "$.image", seen)
+
+
+@pytest.mark.parametrize("mode", ["F", "I"])
+def test_pixels_without_a_scale_are_refused(saved: Saved, as_image: Opened, mode: str) -> None:
+    data = saved(new(mode, (2, 2)), "TIFF")
+
+    with pytest.raises(RowError) as caught:
+        as_image(data)
+
+    seen = f"pixels of mode {mode}"
+    assert caught.value.args == (Reason.IMAGE_TYPE_UNSUPPORTED, "$.image", seen)
+
+
+@pytest.mark.parametrize(
+    "profile",
+    [
+        pytest.param(None, id="no profile"),
+        pytest.param(b"junk", id="a profile that is none"),
+        pytest.param(
+            PIL.ImageCms.ImageCmsProfile(PIL.ImageCms.createProfile("sRGB")).tobytes(),
+            id="a profile of another kind",
+        ),
+    ],
+)
+def test_a_cmyk_photo_stays_a_photo(through: Through, profile: bytes | None) -> None:
+    red = new("CMYK", (8, 8), (0, 255, 255, 0))
+
+    image, photo = through(red, "JPEG", quality=95, icc_profile=profile)
+
+    assert (image.rewritten, image.media_type) == (("colour",), "image/jpeg")
+    assert (photo.getpixel((4, 4)), photo.info.get("icc_profile")) == ((254, 0, 0), None)
+
+
+@pytest.mark.parametrize("kind", ["GIF", "WEBP", "PNG"])
+def test_an_animation_becomes_its_first_frame(through: Through, kind: str) -> None:
+    red, blue = new("RGB", (8, 8), (255, 0, 0)), new("RGB", (8, 8), (0, 0, 255))
+
+    image, still = through(red, kind, save_all=True, append_images=[blue], lossless=True)
+
+    assert ("frames" in image.rewritten, image.media_type) == (True, "image/png")
+    assert (still.getpixel((4, 4)), getattr(still, "n_frames", 1)) == ((255, 0, 0), 1)
+
+
+@pytest.mark.parametrize("kind", ["BMP", "TIFF", "JPEG2000"])
+def test_a_container_few_can_read_becomes_png(through: Through, kind: str) -> None:
+    image, png = through(new("RGB", (8, 6), (10, 20, 30)), kind)
+
+    assert (image.media_type, image.rewritten) == ("image/png", ("container",))
+    assert (png.size, png.getpixel((4, 4))) == ((8, 6), (10, 20, 30))
+
+
+@pytest.mark.parametrize("kind", ["TIFF", "AVIF"])
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_a_rewritten_picture_is_upright_once(through: Through, kind: str, orientation: int) -> None:
+    exif = PIL.Image.Exif()
+    exif[0x0112] = orientation
+
+    image, written = through(new("RGB", (6, 4)), kind, exif=exif)
+
+    assert written.size == (image.width_px, image.height_px)
+    assert (written.size, dict(written.getexif())) == ((6, 4) if orientation < 5 else (4, 6), {})
+
+
+def test_a_truncated_picture_that_must_be_rewritten_is_refused(
+    noise: Callable[[str], bytes], as_image: Opened
+) -> None:
+    whole = noise("GIF")
+
+    with pytest.raises(RowError) as caught:
+        as_image(whole[: len(whole) // 2])
+
+    assert caught.value.args[:2] == (Reason.IMAGE_UNREADABLE, "$.image")

@@ -1,0 +1,196 @@
+"""The header tells size, turn and depth before a pixel is decoded; bombs stop here."""
+
+from __future__ import annotations
+
+import struct
+import zlib
+from collections.abc import Callable
+
+import PIL.Image
+import pytest
+
+from vlm_datakit.errors import Reason, RowError
+from vlm_datakit.images.header import Header, check_decodes, opened, parse_header
+from vlm_datakit.plan import Limits
+
+LIMITS = Limits()
+KINDS = ["JPEG", "PNG", "WEBP", "AVIF", "TIFF"]
+
+
+def exif(orientation: object) -> PIL.Image.Exif:
+    tags = PIL.Image.Exif()
+    tags[0x0112] = orientation
+    return tags
+
+
+def test_a_header_says_what_the_file_is(png_bytes: Callable[..., bytes]) -> None:
+    header = parse_header(png_bytes(6, 4), LIMITS, "$")
+
+    assert header == Header("image/png", 6, 4, 1, "RGB", 1, has_transparency=False, is_deep=False)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_sizes_are_upright_whatever_the_tag(
+    saved: Callable[..., bytes], kind: str, orientation: int
+) -> None:
+    data = saved(PIL.Image.new("RGB", (6, 4)), kind, exif=exif(orientation))
+
+    header = parse_header(data, LIMITS, "$")
+
+    assert (header.width_px, header.height_px) == ((6, 4) if orientation < 5 else (4, 6))
+
+
+@pytest.mark.parametrize("orientation", [0, 9, 255])
+def test_a_tag_without_meaning_turns_nothing(
+    jpeg_bytes: Callable[..., bytes], orientation: int
+) -> None:
+    header = parse_header(jpeg_bytes(6, 4, orientation=orientation), LIMITS, "$")
+
+    assert (header.width_px, header.height_px) == (6, 4)
+
+
+@pytest.mark.parametrize(
+    ("mode", "is_deep", "has_transparency"),
+    [
+        ("1", False, False),
+        ("L", False, False),
+        ("P", False, False),
+        ("LA", False, True),
+        ("RGBA", False, True),
+        ("I;16", True, False),
+    ],
+)
+def test_depth_and_transparency_are_told(
+    saved: Callable[..., bytes], mode: str, is_deep: bool, has_transparency: bool
+) -> None:
+    header = parse_header(saved(PIL.Image.new(mode, (6, 4)), "PNG"), LIMITS, "$")
+
+    assert (header.mode, header.is_deep) == (mode, is_deep)
+    assert header.has_transparency is has_transparency
+
+
+@pytest.mark.parametrize(("kind", "frames"), [("GIF", 3), ("WEBP", 3), ("PNG", 3), ("MPO", 1)])
+def test_frames_are_counted_and_previews_are_not(
+    saved: Callable[..., bytes], kind: str, frames: int
+) -> None:
+    pictures = [PIL.Image.new("RGB", (6, 4), colour) for colour in ("red", "green", "blue")]
+
+    data = saved(pictures[0], kind, save_all=True, append_images=pictures[1:])
+
+    assert parse_header(data, LIMITS, "$").frames == frames
+
+
+@pytest.mark.parametrize(
+    ("size", "seen"),
+    [
+        pytest.param((50_000, 50_000), "a decompression bomb", id="a bomb"),
+        pytest.param((12_001, 10_000), "12001 x 10000 pixels", id="over 120 megapixels"),
+        pytest.param((65_536, 400), "65536 x 400 pixels", id="a long side"),
+        pytest.param((2_010, 10), "2010 x 10 pixels", id="a strip"),
+        pytest.param((10, 2_010), "10 x 2010 pixels", id="a strip, upright"),
+    ],
+)
+def test_a_header_that_claims_too_much_is_refused(
+    png_claiming: Callable[..., bytes], size: tuple[int, int], seen: str
+) -> None:
+    with pytest.raises(RowError) as caught:
+        parse_header(png_claiming(*size), LIMITS, "$.image")
+
+    assert caught.value.args == (Reason.IMAGE_TOO_LARGE, "$.image", seen)
+
+
+@pytest.mark.parametrize("size", [(12_000, 10_000), (65_535, 400), (2_000, 10), (1, 1)])
+def test_the_limits_are_exact(png_claiming: Callable[..., bytes], size: tuple[int, int]) -> None:
+    header = parse_header(png_claiming(*size), LIMITS, "$")
+
+    assert (header.width_px, header.height_px) == size
+
+
+def test_the_size_of_the_file_is_judged(png_bytes: Callable[..., bytes]) -> None:
+    data = png_bytes()
+
+    with pytest.raises(RowError) as caught:
+        parse_header(data, Limits(max_image_bytes=len(data) - 1), "$")
+
+    assert caught.value.args == (Reason.IMAGE_TOO_LARGE, "$", f"{len(data)} bytes")
+    assert parse_header(data, Limits(max_image_bytes=len(data)), "$").width_px == 4
+
+
+@pytest.mark.parametrize(
+    ("data", "reason", "seen"),
+    [
+        pytest.param(b"", Reason.IMAGE_TYPE_UNSUPPORTED, "0 bytes, no image type", id="empty"),
+        pytest.param(b"Hello!", Reason.IMAGE_TYPE_UNSUPPORTED, "6 bytes, no image type", id="text"),
+        pytest.param(
+            b"%PDF-1.7", Reason.IMAGE_TYPE_UNSUPPORTED, "8 bytes, no image type", id="PDF"
+        ),
+        pytest.param(
+            b"\0\0\0\x18ftypheic\0\0\0\0mif1heic",
+            Reason.IMAGE_TYPE_UNSUPPORTED,
+            "24 bytes",
+            id="HEIC",
+        ),
+        pytest.param(b"GIF89a" + bytes(6), Reason.IMAGE_UNREADABLE, "12 bytes", id="a GIF's head"),
+        pytest.param(b"\xff\xd8\xff" + bytes(9), Reason.IMAGE_UNREADABLE, "12 bytes", id="no JPEG"),
+    ],
+)
+def test_what_is_no_picture_is_refused(data: bytes, reason: Reason, seen: str) -> None:
+    with pytest.raises(RowError) as caught:
+        parse_header(data, LIMITS, "$.image")
+
+    assert caught.value.args == (reason, "$.image", seen)
+
+
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP", "GIF"])
+def test_a_truncated_picture_does_not_decode(noise: Callable[[str], bytes], kind: str) -> None:
+    whole = noise(kind)
+    check_decodes(whole, "$")
+
+    with pytest.raises(RowError) as caught:
+        check_decodes(whole[: len(whole) // 2], "$.image")
+
+    assert caught.value.args[:2] == (Reason.IMAGE_UNREADABLE, "$.image")
+
+
+@pytest.mark.parametrize("cut", [1, 2, 12, 20])
+def test_a_png_that_lacks_its_end_is_never_half_grey(
+    noise: Callable[[str], bytes], pixels: Callable[[bytes], PIL.Image.Image], cut: int
+) -> None:
+    whole = noise("PNG")
+
+    try:
+        check_decodes(whole[:-cut], "$")
+    except RowError as error:
+        assert error.reason is Reason.IMAGE_UNREADABLE
+    else:
+        assert pixels(whole[:-cut]).tobytes() == pixels(whole).tobytes()
+
+
+def test_a_refusal_inside_passes_as_it_is(png_bytes: Callable[..., bytes]) -> None:
+    refusal = RowError(Reason.IMAGE_TOO_LARGE, "$", "mine")
+
+    with pytest.raises(RowError) as caught, opened(png_bytes(), "$"):
+        raise refusal
+
+    assert caught.value is refusal
+
+
+def test_the_pixels_of_a_png_are_not_decoded(noise: Callable[[str], bytes]) -> None:
+    whole = noise("PNG")
+
+    header = parse_header(whole[: len(whole) // 2], LIMITS, "$")
+
+    assert (header.width_px, header.height_px) == (64, 64)
+
+
+def test_a_tag_behind_the_pixels_of_a_png_counts(png_bytes: Callable[..., bytes]) -> None:
+    tag = PIL.Image.Exif()
+    tag[0x0112] = 6
+    body = b"eXIf" + tag.tobytes().removeprefix(b"Exif\0\0")
+    chunk = struct.pack(">I", len(body) - 4) + body + struct.pack(">I", zlib.crc32(body))
+    plain = png_bytes(6, 4)
+
+    header = parse_header(plain[:-12] + chunk + plain[-12:], LIMITS, "$")
+
+    assert (header.orientation, header.width_px, header.height_px) == (6, 4, 6)

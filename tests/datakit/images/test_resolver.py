@@ -1,0 +1,123 @@
+"""From what a row said to an opened picture, whatever form it came in."""
+
+from __future__ import annotations
+
+import base64
+import io
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import PIL.Image
+import pytest
+
+from vlm_datakit.conversation import Image, ImageForm, ImageSource
+from vlm_datakit.errors import Reason, RowError
+from vlm_datakit.images.kind import classify
+
+Resolve = Callable[[ImageSource], Image]
+
+
+def test_all_forms_of_one_picture_give_the_same_bytes(
+    resolve: Resolve, jpeg_bytes: Callable[..., bytes], data_uri: Callable[..., str], tmp_path: Path
+) -> None:
+    data = jpeg_bytes()
+    (tmp_path / "a.jpg").write_bytes(data)
+    struct = {"bytes": data, "path": "gone.png"}
+    forms = [data, data_uri(data), base64.b64encode(data).decode(), "a.jpg", struct]
+
+    images = [resolve(classify(form, "$")) for form in forms]
+
+    assert images == [Image(data, "image/jpeg", 8, 8)] * 5
+
+
+def test_a_url_is_not_fetched(resolve: Resolve) -> None:
+    with pytest.raises(RowError) as caught:
+        resolve(classify("https://a.example/b.png?token=abc", "$.image"))
+
+    seen = '"https://a.example/b.png?token=abc"'
+    assert caught.value.args == (Reason.IMAGE_URL_NOT_FETCHED, "$.image", seen)
+
+
+@pytest.mark.parametrize(
+    ("shape", "mode"),
+    [
+        pytest.param((4, 6), "L", id="H x W"),
+        pytest.param((4, 6, 3), "RGB", id="H x W x 3"),
+        pytest.param((4, 6, 4), "RGB", id="H x W x 4, over white"),
+    ],
+)
+def test_an_array_becomes_a_png(
+    resolve: Resolve,
+    pixels: Callable[[bytes], PIL.Image.Image],
+    shape: tuple[int, ...],
+    mode: str,
+) -> None:
+    image = resolve(classify(np.full(shape, 255, np.uint8), "$"))
+
+    assert (image.media_type, image.width_px, image.height_px) == ("image/png", 6, 4)
+    assert (pixels(image.data).mode, set(pixels(image.data).tobytes())) == (mode, {255})
+
+
+def test_an_array_that_is_a_view_is_read_in_its_own_order(
+    resolve: Resolve, pixels: Callable[[bytes], PIL.Image.Image]
+) -> None:
+    array = np.arange(24, dtype=np.uint8).reshape(4, 6)
+
+    image = resolve(classify(array.T[::-1], "$"))
+
+    assert pixels(image.data).tobytes() == array.T[::-1].tobytes()
+
+
+@pytest.mark.parametrize(
+    ("array", "seen"),
+    [
+        pytest.param(np.zeros((4, 6), np.float32), "an array (4, 6) of float32", id="floats"),
+        pytest.param(np.zeros((4, 6), np.uint16), "an array (4, 6) of uint16", id="16 bits"),
+        pytest.param(np.zeros((4, 6), bool), "an array (4, 6) of bool", id="booleans"),
+        pytest.param(np.zeros((3, 4, 6), np.uint8), "an array (3, 4, 6) of uint8", id="3 x H x W"),
+        pytest.param(np.zeros((4, 0), np.uint8), "an array (4, 0) of uint8", id="no pixels"),
+        pytest.param(np.uint8(7), "an array () of uint8", id="one number"),
+    ],
+)
+def test_an_array_that_may_mean_anything_is_refused(
+    resolve: Resolve, array: Any, seen: str
+) -> None:
+    with pytest.raises(RowError) as caught:
+        resolve(classify(array, "$.image"))
+
+    assert caught.value.args == (Reason.IMAGE_TYPE_UNSUPPORTED, "$.image", seen)
+
+
+def test_a_pil_image_comes_upright_and_without_loss(
+    resolve: Resolve,
+    jpeg_bytes: Callable[..., bytes],
+    pixels: Callable[[bytes], PIL.Image.Image],
+) -> None:
+    photo = PIL.Image.open(io.BytesIO(jpeg_bytes(6, 4, color=(200, 10, 10), orientation=6)))
+
+    image = resolve(classify(photo, "$"))
+
+    expected = photo.transpose(PIL.Image.Transpose.ROTATE_270)
+    assert (image.width_px, image.height_px, image.media_type) == (4, 6, "image/png")
+    assert pixels(image.data).tobytes() == expected.tobytes()
+
+
+def test_a_pil_image_opened_from_a_truncated_file_is_refused(
+    resolve: Resolve, noise: Callable[[str], bytes]
+) -> None:
+    whole = noise("PNG")
+    picture = PIL.Image.open(io.BytesIO(whole[: len(whole) // 2]))
+
+    with pytest.raises(RowError) as caught:
+        resolve(ImageSource(ImageForm.OBJECT, picture, "$.image"))
+
+    assert caught.value.args[:2] == (Reason.IMAGE_UNREADABLE, "$.image")
+
+
+def test_a_strip_of_python_is_refused_as_one_of_a_file(resolve: Resolve) -> None:
+    with pytest.raises(RowError) as caught:
+        resolve(classify(PIL.Image.new("RGB", (3000, 10)), "$"))
+
+    assert caught.value.args == (Reason.IMAGE_TOO_LARGE, "$", "3000 x 10 pixels")

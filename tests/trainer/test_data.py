@@ -1,0 +1,137 @@
+"""The shards as a sequence: any row, any order, and foreign folders are refused."""
+
+from __future__ import annotations
+
+import json
+import pickle
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from vlm_trainer.conversation import ImageSize
+from vlm_trainer.data import RenderedRows, ShardSet, find_split
+from vlm_trainer.errors import Reason, Refused, SourceError
+from vlm_trainer.lengths import Measure
+from vlm_trainer.sizes import PixelRule
+
+
+def test_every_row_comes_back_by_number(make_import: Callable[..., Path], rows: Any) -> None:
+    written = rows.digit_rows(range(10))
+    shards = ShardSet(find_split(make_import(written, group=3), "train"))
+
+    back = [shards.get(number) for number in (9, 0, 4, 3, 2)]
+
+    assert len(shards) == 10
+    assert [row.id for row in back] == [f"digit-{number}" for number in (9, 0, 4, 3, 2)]
+    assert back[0].images == (written[9]["images"][0]["bytes"],)
+    assert back[0].image_sizes == (ImageSize(56, 56),)
+    assert list(back[0].messages) == written[9]["messages"]
+
+
+def test_rows_equal_those_that_datasets_reads(digits: Path) -> None:
+    from datasets import Image, load_dataset
+
+    files = {"test": str(digits / "data" / "test-*.parquet")}
+    theirs = load_dataset("parquet", data_files=files, split="test")
+    theirs = theirs.cast_column("images", [Image(decode=False)])
+
+    shards = ShardSet(find_split(digits, "test"))
+
+    for number, row in enumerate(theirs):
+        ours = shards.get(number)
+        assert ours.id == row["id"]
+        assert list(ours.messages) == row["messages"]
+        assert [image["bytes"] for image in row["images"]] == list(ours.images)
+
+
+def test_headers_read_no_picture(digits: Path) -> None:
+    headers = list(ShardSet(find_split(digits, "train")).headers())
+
+    assert [row.images for row in headers] == [()] * 24
+    assert [row.image_sizes for row in headers] == [(ImageSize(56, 56),)] * 24
+
+
+@pytest.mark.parametrize("row", [-1, 24])
+def test_a_row_outside_is_an_index_error(digits: Path, row: int) -> None:
+    with pytest.raises(IndexError):
+        ShardSet(find_split(digits, "train")).get(row)
+
+
+def test_a_set_travels_to_a_worker(digits: Path) -> None:
+    shards = ShardSet(find_split(digits, "train"))
+    before = shards.get(3)
+
+    after = pickle.loads(pickle.dumps(shards)).get(3)
+    shards.close()
+
+    assert after == before == shards.get(3)
+
+
+def broken(folder: Path, how: str) -> Path:
+    shard = folder / "data" / "train-00000-000.parquet"
+    manifest = folder / "manifest.json"
+    listed = json.loads(manifest.read_text())
+    if how == "no manifest":
+        manifest.unlink()
+    elif how == "missing":
+        shard.unlink()
+    elif how == "short":
+        shard.write_bytes(shard.read_bytes()[:-1])
+    elif how == "not json":
+        manifest.write_text("{")
+    elif how == "pair":
+        manifest.write_text(json.dumps({**listed, "layout": "pair"}))
+    elif how == "outside":
+        listed["splits"]["train"]["shards"][0]["file"] = "../data/x.parquet"
+        manifest.write_text(json.dumps(listed))
+    elif how == "foreign manifest":
+        manifest.write_text(json.dumps({"splits": {"train": {"rows": 3}}}))
+    elif how == "not parquet":
+        shard.write_bytes(bytes(shard.stat().st_size))
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("how", "said"),
+    [
+        ("no manifest", "an import that did not finish"),
+        ("missing", "missing, though the manifest lists it"),
+        ("short", "the file is damaged"),
+        ("not json", "not JSON"),
+        ("pair", "preference pairs"),
+        ("outside", "is not the name of a shard"),
+        ("foreign manifest", "not the manifest of an import"),
+        ("not parquet", "not a readable shard"),
+    ],
+)
+def test_a_broken_folder_is_one_clear_line(digits: Path, how: str, said: str) -> None:
+    with pytest.raises(SourceError) as caught:
+        list(ShardSet(find_split(broken(digits, how), "train")).headers())
+
+    assert said in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_missing_folder_or_split_is_named(digits: Path) -> None:
+    with pytest.raises(SourceError, match="no such folder"):
+        find_split(digits / "nothing", "train")
+    with pytest.raises(SourceError, match="no split 'dev'; it has test, train"):
+        find_split(digits, "dev")
+
+
+def test_a_picture_that_fails_is_a_refused_row_in_its_place(
+    make_import: Callable[..., Path], rows: Any, chat: Any
+) -> None:
+    written = rows.digit_rows(range(3))
+    written[1]["images"][0]["bytes"] = b"no picture"
+    shards = ShardSet(find_split(make_import(written), "train"))
+
+    rendered = RenderedRows(shards, [0, 1], Measure(chat, PixelRule()))
+
+    assert len(rendered) == 2
+    assert isinstance(rendered[1], Refused)
+    assert rendered[1].row_id == "digit-1"
+    assert rendered[1].reason is Reason.IMAGE_UNREADABLE
+    assert not isinstance(rendered[0], Refused)

@@ -1,0 +1,128 @@
+"""A config says exactly what it means, or is refused with file, key and a suggestion."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from vlm_trainer.config import TrainConfig, check_complete, from_flat, options, to_flat
+from vlm_trainer.errors import UsageError
+from vlm_trainer.settings import check_trainer_fields, dump_config, read_config
+
+DEFAULTS = {
+    "gradient_accumulation_steps": 8,
+    "learning_rate": 2e-5,
+    "lora_alpha": 16,
+    "lora_r": 16,
+    "lora_scope": ["language"],
+    "max_length": None,
+    "max_pixels": 1_003_520,
+    "min_pixels": 3136,
+    "per_device_train_batch_size": 1,
+}
+
+
+def test_the_defaults_are_the_documented_ones() -> None:
+    flat = to_flat(TrainConfig())
+
+    assert {key: flat[key] for key in DEFAULTS} == DEFAULTS
+
+
+def test_flags_win_over_the_file(tmp_path: Path) -> None:
+    path = tmp_path / "x.yaml"
+    path.write_text("learning-rate: 2e-4\nlora_r: 8\nlora_scope: [vision, merger]\n")
+
+    config = read_config(path, {"lora_r": "4"})
+
+    assert config.schedule.learning_rate == 2e-4
+    assert config.lora.lora_r == 4
+    assert config.lora.lora_scope == ("vision", "merger")
+
+
+@given(
+    st.fixed_dictionaries(
+        {},
+        optional={
+            "lora_r": st.integers(1, 512),
+            "learning_rate": st.floats(0, 1),
+            "use_cpu": st.booleans(),
+            "bf16": st.none() | st.booleans(),
+            "data": st.text("abc/é: #-'\"", max_size=8),
+            "exclude_ids": st.lists(st.text("ab1:", min_size=1), max_size=3),
+            "trainer": st.dictionaries(st.sampled_from(["optim", "tf32"]), st.integers()),
+        },
+    )
+)
+def test_a_config_survives_being_written_and_read(values: dict[str, Any]) -> None:
+    import tempfile
+
+    config = read_config(None, values)
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "config.yaml"
+        path.write_text(dump_config(config), encoding="utf-8")
+
+        assert read_config(path, {}) == config
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("colour: 8", "x.yaml: unknown key 'colour'"),
+        ("learning_rte: 8", "x.yaml: unknown key 'learning_rte'; did you mean 'learning_rate'?"),
+        ("lora_r: eight", "x.yaml: lora_r wants int, found 'eight'"),
+        ("lora_r: 1.5", "x.yaml: lora_r wants int, found 1.5"),
+        ("lora_r: true", "x.yaml: lora_r wants int, found True"),
+        ("use_cpu: 1", "x.yaml: use_cpu wants bool, found 1"),
+        ("learning_rate: .nan", "x.yaml: learning_rate wants float, found nan"),
+        ("learning_rate: -1", "learning_rate is -1.0; it must be at least 0"),
+        ("tuning: half", "x.yaml: tuning is 'half'; choose from lora, full"),
+        ("lora_scope: all", "x.yaml: lora_scope is 'all'; choose from language, vision, merger"),
+        ("lora_scope: []", "lora_scope is empty; choose from language, vision, merger"),
+        ("packing: true", "packing needs max_length, the tokens of a packed row"),
+        ("max_pixels: 1", "min_pixels 3136 is above max_pixels 1"),
+        ("trainer: 3", "x.yaml: trainer wants a mapping of SFTConfig fields"),
+        ("trainer: {lora_r: 3}", "x.yaml: 'lora_r' belongs at the top level, not under trainer"),
+        ("- a", "x.yaml: expected keys and values, found list"),
+    ],
+)
+def test_a_wrong_config_is_one_clear_line(tmp_path: Path, text: str, said: str) -> None:
+    path = tmp_path / "x.yaml"
+    path.write_text(text)
+
+    with pytest.raises(UsageError) as caught:
+        read_config(path, {})
+
+    assert str(caught.value).replace(f"{tmp_path}/", "") == said
+
+
+@pytest.mark.parametrize("content", [None, b"\xff\xfe\x00", b"a: [", b"a: b: c"])
+def test_a_file_that_is_no_yaml_is_refused(tmp_path: Path, content: bytes | None) -> None:
+    path = tmp_path / "x.yaml"
+    if content is not None:
+        path.write_bytes(content)
+
+    with pytest.raises(UsageError, match=r"x\.yaml: (cannot be read|not YAML)"):
+        read_config(path, {})
+
+
+def test_what_is_missing_is_named_at_once() -> None:
+    with pytest.raises(UsageError) as caught:
+        check_complete(from_flat({"data": "x"}))
+
+    assert "--model-name-or-path MODEL, --output-dir FOLDER" in str(caught.value)
+
+
+def test_an_unknown_trainer_field_is_named() -> None:
+    with pytest.raises(UsageError, match="did you mean 'optim'"):
+        check_trainer_fields({"optimm": 1}, {"optim": None})
+
+
+def test_every_option_has_a_help_and_a_default_of_its_kind() -> None:
+    for name, field in options().items():
+        kind, default = field.metadata["kind"], field.default
+        assert field.metadata["help"], name
+        assert default is None or isinstance(default, kind) or kind is float, name

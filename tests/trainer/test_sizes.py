@@ -1,0 +1,57 @@
+"""Sizes are those of transformers, to the pixel."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from transformers.models.qwen2_vl.image_processing_pil_qwen2_vl import smart_resize
+
+from vlm_trainer.conversation import ImageSize
+from vlm_trainer.errors import Reason, RowError
+from vlm_trainer.sizes import PixelRule, fitted_size, image_tokens
+
+sides = st.integers(1, 6000)
+
+
+@given(sides, sides, st.integers(1, 40), st.integers(0, 3000))
+def test_a_size_is_fitted_as_transformers_does(
+    width: int, height: int, fewest: int, more: int
+) -> None:
+    rule = PixelRule(min_pixels=fewest * 784, max_pixels=(fewest + more) * 784)
+    try:
+        expected = smart_resize(
+            height, width, 28, min_pixels=rule.min_pixels, max_pixels=rule.max_pixels
+        )
+    except ValueError:  # over 200 times longer than wide
+        with pytest.raises(RowError):
+            fitted_size(ImageSize(width, height), rule)
+        return
+
+    fitted = fitted_size(ImageSize(width, height), rule)
+
+    assert (fitted.height_px, fitted.width_px) == expected
+    assert image_tokens(ImageSize(width, height), rule) == expected[0] * expected[1] // 784
+
+
+@pytest.mark.parametrize(
+    ("width", "height"),
+    [
+        pytest.param(201, 1, id="a line"),
+        pytest.param(0, 10, id="no width"),
+    ],
+)
+def test_a_picture_with_no_shape_is_refused(width: int, height: int) -> None:
+    with pytest.raises(RowError) as caught:
+        fitted_size(ImageSize(width, height), PixelRule(), "$.images[2]")
+
+    assert caught.value.reason is Reason.IMAGE_TOO_NARROW
+    assert caught.value.where == "$.images[2]"
+    assert caught.value.seen == f"{width}x{height} pixels"
+
+
+def test_the_default_limit_is_1280_tokens() -> None:
+    rule = PixelRule()
+
+    assert (rule.max_image_tokens, rule.min_image_tokens) == (1280, 4)
+    assert image_tokens(ImageSize(4000, 3000), rule) == 1230
