@@ -69,7 +69,8 @@ def imported(task: Task, folder: Path) -> dict[str, Any]:
 def trained(task: Task, folder: Path) -> None:
     """Train a task's model, or adapter, from its shards."""
     tool = str(Path(sys.executable).parent / "accelerate")
-    launch = (tool, "launch", "--num_processes", "1", "-m", "vlm_trainer")
+    one = ("--num_processes", "1", "--num_machines", "1", "--mixed_precision", "no")
+    launch = (tool, "launch", *one, "--dynamo_backend", "no", "-m", "vlm_trainer")
     names = ("--model-name-or-path", task.base, "--data", task.name, "--output-dir", task.output)
     command(*launch, *names, *task.run, *WORK, folder=folder)
 

@@ -201,7 +201,7 @@ def digits(tmp_path: Path) -> Path:
 def make_import(tmp_path: Path) -> Callable[..., Path]:
     """Write rows as an import in a new folder of tmp_path."""
 
-    def make(rows: Iterable[Row], *, name: str = "out", **options: Any) -> Path:
+    def make(rows: Iterable[Row], *, name: str = "rows", **options: Any) -> Path:
         return write_import(tmp_path / name, {"train": rows}, **options)
 
     return make

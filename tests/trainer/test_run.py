@@ -206,7 +206,8 @@ def test_a_text_model_trains_packed_rows(
 
     summary = train(config(data, tmp_path / "out", learning_rate=1e-2, **options), silent)
 
-    losses = [json.loads(x)["loss"] for x in (tmp_path / "out/metrics.jsonl").open()]
+    lines = (tmp_path / "out" / "metrics.jsonl").read_text().splitlines()
+    losses = [json.loads(line)["loss"] for line in lines]
     assert summary.steps == 2
     assert losses[1] < losses[0]
     assert not (tmp_path / "out" / "preprocessor_config.json").exists()

@@ -156,6 +156,12 @@ def test_a_row_cannot_change_a_role_by_a_field_of_ours() -> None:
             id="no content",
         ),
         pytest.param(
+            {"messages": [{"role": "assistant", "content": None, "tool_calls": []}]},
+            Reason.FIELD_MISSING,
+            "$.messages[0].content",
+            id="no content and no calls",
+        ),
+        pytest.param(
             {"messages": [{"role": "user", "content": 42}]},
             Reason.FIELD_WRONG_TYPE,
             "$.messages[0].content",

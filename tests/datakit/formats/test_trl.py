@@ -134,6 +134,13 @@ def test_a_key_that_is_not_read_is_warned_about() -> None:
     ]
 
 
+def test_a_developer_is_a_system_whose_older_name_would_be_lost() -> None:
+    draft = parse({"messages": [{"role": "developer", "content": "s"}, QUESTION, ANSWER]})
+
+    assert draft.messages[0] == Message("system", (Text("s"),), {"original_role": "developer"})
+    assert [loss.seen for loss in losses(draft.with_images(()))] == ["original_role"]
+
+
 def test_tool_turns_are_kept() -> None:
     call = {"role": "assistant", "content": None, "tool_calls": [{"id": "c"}]}
     result = {"role": "tool", "content": "4", "tool_call_id": "c", "name": "sum"}
@@ -193,6 +200,12 @@ def test_tool_turns_are_kept() -> None:
             Reason.FIELD_MISSING,
             "$.messages[0].content",
             id="no content",
+        ),
+        pytest.param(
+            {"messages": [QUESTION, {"role": "assistant", "content": None, "tool_calls": []}]},
+            Reason.FIELD_MISSING,
+            "$.messages[1].content",
+            id="no content and no calls",
         ),
         pytest.param(
             {"messages": [QUESTION], "images": [None]},

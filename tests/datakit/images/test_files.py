@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import socket
 from pathlib import Path
 
 import pytest
@@ -96,6 +97,17 @@ def test_a_fifo_is_refused_at_once(root: Path) -> None:
         read_image_file("fifo.png", [root], 100, "$")
 
     assert caught.value.args == (Reason.IMAGE_NOT_A_FILE, "$", '"fifo.png"')
+
+
+def test_a_socket_is_refused(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(root)  # a socket's path may have 108 bytes only
+    with socket.socket(socket.AF_UNIX) as server:
+        server.bind("socket.png")
+
+        with pytest.raises(RowError) as caught:
+            read_image_file("socket.png", [root], 100, "$")
+
+    assert caught.value.args == (Reason.IMAGE_NOT_A_FILE, "$", '"socket.png"')
 
 
 def test_roots_are_tried_in_order_and_a_file_may_lie_in_any(root: Path) -> None:

@@ -90,7 +90,7 @@ def _warnings(messages: tuple[Message, ...]) -> list[Warned]:
     found = []
     for index, message in enumerate(messages):
         where = f"$.messages[{index}]"
-        is_answer = message.role == "assistant" and "tool_calls" not in message.extras
+        is_answer = message.role == "assistant" and not message.extras.get("tool_calls")
         if is_answer and not spoken(message).strip():
             found.append(Warned(Reason.ANSWER_EMPTY, where, quoted(spoken(message))))
         found += _special_tokens(message, where)

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from vlm_trainer.chat import read_json
+from vlm_trainer.errors import SourceError
 
 MARKER = "complete.json"
 NAME = re.compile(r"checkpoint-(\d+)")
@@ -46,7 +47,10 @@ def newest_whole(output: Path) -> Path | None:
 
 def is_whole(folder: Path) -> bool:
     """Say whether a checkpoint has its marker and all files that the marker lists."""
-    files: Mapping[str, int] = read_json(folder / MARKER).get("files") or {}
+    try:
+        files: Mapping[str, int] = read_json(folder / MARKER).get("files") or {}
+    except SourceError:  # cut by a kill on a disk that lost its order
+        return False
     return bool(files) and all(
         (folder / name).is_file() and (folder / name).stat().st_size == size
         for name, size in files.items()

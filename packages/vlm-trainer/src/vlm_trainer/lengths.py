@@ -114,8 +114,8 @@ def histogram(tokens: Sequence[int] | np.ndarray[Any, Any], bins: int = 8) -> li
 
     Example:
         >>> print("\n".join(histogram([4, 5, 5, 90], bins=2)))
-           4-47      3 ##############################
-          48-90      1 ##########
+           4-47        3 ##############################
+          48-90        1 ##########
     """
     low, high = int(min(tokens)), int(max(tokens))
     step = max(1, -(-(high - low + 1) // bins))

@@ -85,8 +85,10 @@ def quiet_libraries() -> Iterator[None]:
             warnings.filterwarnings("ignore", message=message)
         for name in ("bitsandbytes", "transformers", "accelerate", "peft", "trl"):
             logging.getLogger(name).setLevel(logging.ERROR)
+        import datasets
         from transformers.utils import logging as transformers_logging
 
         transformers_logging.set_verbosity_error()
         transformers_logging.disable_progress_bar()
+        datasets.disable_progress_bars()
         yield

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -25,12 +25,12 @@ class Progress(TrainerCallback):  # a framework hook
     so that every step stands in the file once.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, say: Callable[[str], None]) -> None:
         self.folder = folder
-        self.started_s = time.monotonic()
+        self.say = say
+        self.started_s = self._said_s = time.monotonic()
         self._bar: Any = None
         self._task: Any = None
-        self._said_s = 0.0
         self._last: Mapping[str, Any] = {}
 
     def on_train_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:  # noqa: ARG002
@@ -58,7 +58,7 @@ class Progress(TrainerCallback):  # a framework hook
             self._bar.update(self._task, completed=state.global_step, words=words)
         elif time.monotonic() - self._said_s > PLAIN_LINE_EVERY_S:
             self._said_s = time.monotonic()
-            print(f"step {state.global_step} of {state.max_steps}  {words}", file=sys.stderr)  # noqa: T201
+            self.say(f"step {state.global_step} of {state.max_steps}  {words}")
 
     def on_train_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:  # noqa: ARG002
         """Close the bar and draw the curve."""

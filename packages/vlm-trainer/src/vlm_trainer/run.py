@@ -151,7 +151,7 @@ def _fit(prepared: Prepared, place: Place, stop: StopRequest, say: Tell) -> RunS
             config, hardware, base.folder, rows, prepared.lengths.total_rows,
             _held_out(prepared), stop,
         )  # fmt: skip
-        progress = _progress(place, prepared.processes)
+        progress = _progress(place, prepared.processes, say)
         trainer = build_trainer(job, model, progress)
         _train(trainer, prepared, place, say)
         if stop:
@@ -183,10 +183,10 @@ def _held_out(prepared: Prepared) -> RenderedRows | None:
     return RenderedRows(shards, lengths.rows.tolist(), prepared.how)
 
 
-def _progress(place: Place, processes: Processes) -> list[Any]:
+def _progress(place: Place, processes: Processes, say: Tell) -> list[Any]:
     from vlm_trainer.progress import Progress
 
-    return [Progress(place.folder)] if processes.is_first else []
+    return [Progress(place.folder, say)] if processes.is_first else []
 
 
 def _train(trainer: Any, prepared: Prepared, place: Place, say: Tell) -> None:

@@ -126,10 +126,10 @@ class ShardTrainer(SFTTrainer):  # framework hooks only
 
     def _save(self, output_dir: str | None = None, state_dict: Any = None) -> None:
         super()._save(output_dir, state_dict)
+        folder = Path(str(output_dir or self.args.output_dir))
         # A pickle that nothing of ours reads, and nobody should.
-        (Path(str(output_dir or self.args.output_dir)) / "training_args.bin").unlink(
-            missing_ok=True
-        )
+        (folder / "training_args.bin").unlink(missing_ok=True)
+        name_base(folder, self.base_name)
 
     def create_model_card(self, *_args: Any, **_options: Any) -> None:
         """Write no card: TRL's would describe a training that did not happen."""

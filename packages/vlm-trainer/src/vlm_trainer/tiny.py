@@ -17,7 +17,7 @@ CONTROL_TOKENS = (
     "<|vision_end|>", "<|vision_pad|>", "<|image_pad|>", "<|video_pad|>",
 )  # fmt: skip
 MIN_PIXELS, MAX_PIXELS = 784, 3136
-HEAD_GAIN = 5
+HEAD_GAIN = 8
 # The pattern of Qwen2's tokenizer: transformers/models/qwen2/tokenization_qwen2.py
 WORD_PATTERN = (
     r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*"

@@ -114,7 +114,7 @@ def _message(value: Any, where: str, warnings: list[Warned]) -> Message:
     content = fields.get("content")
     if isinstance(content, str):
         return Message(ROLES[role], (Text(content),), kept)
-    if not content and "tool_calls" in kept:
+    if not content and kept.get("tool_calls"):
         return Message(ROLES[role], (), kept)
     parts = list_field(content, f"{where}.content")
     found = tuple(_part(part, f"{where}.content[{i}]", warnings) for i, part in enumerate(parts))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
 from collections.abc import Sequence
@@ -36,9 +37,10 @@ def read_image_file(name: str, roots: Sequence[Path], max_bytes: int, where: str
     try:
         descriptor = os.open(path, flags)
     except OSError as error:
-        raise RowError(
-            Reason.IMAGE_UNREADABLE, where, f"{error.strerror}: {quoted(name)}"
-        ) from error
+        if error.errno == errno.ENXIO:  # a socket cannot even be opened
+            raise RowError(Reason.IMAGE_NOT_A_FILE, where, quoted(name)) from error
+        seen = f"{error.strerror}: {quoted(name)}"
+        raise RowError(Reason.IMAGE_UNREADABLE, where, seen) from error
     try:
         status = os.fstat(descriptor)
         if not stat.S_ISREG(status.st_mode):

@@ -55,9 +55,17 @@ def _file_bytes(source: ImageSource, limits: Limits, read_file: ReadFile) -> byt
         case ImageForm.PATH:
             return read_file(source.value, limits.max_image_bytes, source.where)
         case ImageForm.URL:
-            raise RowError(Reason.IMAGE_URL_NOT_FETCHED, source.where, quoted(source.value))
+            seen = quoted(_without_secrets(source.value))
+            raise RowError(Reason.IMAGE_URL_NOT_FETCHED, source.where, seen)
     data: bytes = source.value
     return data
+
+
+def _without_secrets(url: str) -> str:
+    """Return a URL without user info and query: either may be a key to somebody's bucket."""
+    scheme, _, rest = url.partition("?")[0].partition("://")
+    host, slash, path = rest.partition("/")
+    return f"{scheme}://{host.rpartition('@')[2]}{slash}{path}"
 
 
 def _from_object(value: Any, limits: Limits, where: str) -> Image:

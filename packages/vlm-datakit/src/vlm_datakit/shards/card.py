@@ -1,10 +1,14 @@
 """The README.md of an output folder: what it is for people, and for `load_dataset`.
 
 Without the front matter `load_dataset(folder)` takes a rejects file for the training set.
+Without the digest in it, `load_dataset` would give the cached rows of whatever set of the
+same folder name it has loaded before: its cache key is the name and the front matter, not
+the files (datasets 5.2, ``LocalDatasetModuleFactory``).
 """
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping
 from typing import Any
 
@@ -23,7 +27,8 @@ def card(manifest: Mapping[str, Any], name: str) -> str:
         for split, facts in manifest["splits"].items()
         if facts["rows"]
     ]
-    front = {"configs": [{"config_name": "default", "data_files": files}], "tags": ["vlm-datakit"]}
+    default = {"config_name": "default", "description": _digest(manifest), "data_files": files}
+    front = {"configs": [default], "tags": ["vlm-datakit"]}
     rows = "\n".join(
         f"| {split} | {facts['rows']:,} | {facts['bytes']:,} |"
         for split, facts in manifest["splits"].items()
@@ -37,6 +42,13 @@ def card(manifest: Mapping[str, Any], name: str) -> str:
         "```python\nfrom datasets import load_dataset\n\n"
         f'rows = load_dataset("path/to/{name}")\n```\n'
     )
+
+
+def _digest(manifest: Mapping[str, Any]) -> str:
+    """Return what tells this set from every other, as the config's description."""
+    shards = [shard for facts in manifest["splits"].values() for shard in facts["shards"]]
+    digest = hashlib.sha256("".join(shard["sha256"] for shard in shards).encode())
+    return f"shards {digest.hexdigest()[:16]}"
 
 
 def _rejects(rejects: Mapping[str, Any]) -> str:

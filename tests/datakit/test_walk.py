@@ -1,0 +1,103 @@
+"""The walk of a row: a refusal stays in its place, a bug says where it happened."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import pytest
+
+from vlm_datakit.checks import check
+from vlm_datakit.conversation import (
+    Conversation,
+    Converted,
+    Draft,
+    Image,
+    ImageSource,
+    Origin,
+    Rejected,
+    Row,
+)
+from vlm_datakit.errors import Reason
+from vlm_datakit.formats import simple
+from vlm_datakit.walk import Stages, convert_rows
+
+
+@pytest.fixture
+def stages(resolve: Callable[[ImageSource], Image]) -> Stages:
+    return Stages(simple.parse, resolve, check)
+
+
+def row(number: int, **fields: Any) -> Row:
+    return Row(Origin("in.jsonl", 100 * number, number + 1), fields, b"raw %d" % number)
+
+
+def test_a_refused_row_keeps_its_place_and_says_why(
+    stages: Stages, chat: Callable[..., Conversation]
+) -> None:
+    unread = Rejected(Origin("in.jsonl", 100, 2), Reason.JSON_INVALID, "$", "cut")
+    rows = [
+        row(0, text="?", response="!"),
+        unread,
+        row(2, text="?"),
+        row(3, text="?", response="!"),
+    ]
+
+    outcomes = list(convert_rows(rows, stages))
+
+    missing = Rejected(rows[2].origin, Reason.FIELD_MISSING, "$.response", "null", b"raw 2")
+    good = [Converted(r.origin, chat("?", "!"), (), r.raw) for r in (rows[0], rows[3])]
+    assert outcomes == [good[0], unread, missing, good[1]]
+
+
+@pytest.mark.parametrize(
+    ("image", "reason"),
+    [
+        pytest.param("no.png", Reason.IMAGE_FILE_MISSING, id="missing"),
+        pytest.param("/etc/passwd", Reason.IMAGE_OUTSIDE_ROOT, id="elsewhere"),
+        pytest.param(".", Reason.IMAGE_NOT_A_FILE, id="a folder"),
+        pytest.param("https://a.example/b.png", Reason.IMAGE_URL_NOT_FETCHED, id="a URL"),
+        pytest.param("data:image/png;base64,<cut>", Reason.IMAGE_NOT_BASE64, id="not base64"),
+        pytest.param("data:image/png;base64,SGVsbG8=", Reason.IMAGE_TYPE_UNSUPPORTED, id="text"),
+        pytest.param("data:image/png;base64,iVBORw0KGgo=", Reason.IMAGE_UNREADABLE, id="cut"),
+    ],
+)
+def test_a_picture_that_cannot_be_opened_refuses_its_row(
+    stages: Stages, image: str, reason: Reason
+) -> None:
+    (outcome,) = convert_rows([row(0, text="?", response="!", image=image)], stages)
+
+    assert isinstance(outcome, Rejected)
+    assert (outcome.reason, outcome.where) == (reason, "$.image")
+
+
+def test_warnings_of_the_parse_come_before_those_of_the_check(stages: Stages) -> None:
+    (outcome,) = convert_rows([row(0, text="?", response=" ", score=1)], stages)
+
+    assert isinstance(outcome, Converted)
+    assert [str(w.reason) for w in outcome.warnings] == ["field-ignored", "answer-empty"]
+
+
+def test_rows_are_taken_one_by_one(stages: Stages) -> None:
+    taken: list[int] = []
+
+    def rows() -> Any:
+        for number in range(9):
+            taken.append(number)
+            yield row(number, text="?", response="!")
+
+    outcomes = convert_rows(rows(), stages)
+
+    assert [next(outcomes).origin.line, next(outcomes).origin.line] == [1, 2]
+    assert taken == [0, 1]
+
+
+def test_a_bug_is_raised_and_says_at_which_row(stages: Stages) -> None:
+    def parse(fields: Mapping[str, Any]) -> Draft:
+        raise ZeroDivisionError
+
+    outcomes = convert_rows([row(6)], Stages(parse, stages.resolve, stages.check))
+
+    with pytest.raises(ZeroDivisionError) as caught:
+        next(outcomes)
+    assert caught.value.__notes__ == ["while converting in.jsonl:7"]

@@ -1,0 +1,117 @@
+"""A run that is killed, or asked to stop, goes on with the same command and ends the same."""
+
+from __future__ import annotations
+
+import json
+import os
+import runpy
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+pytestmark = pytest.mark.slow
+BUILD = runpy.run_path(str(Path(__file__).parents[1] / "trainer" / "conftest.py"))
+STEPS = 160
+
+
+def start(data: Path, output: Path, *launcher: str) -> subprocess.Popen[str]:
+    flags = {
+        "--model-name-or-path": "tiny",
+        "--data": data,
+        "--output-dir": output,
+        "--max-steps": STEPS,
+        "--save-steps": 10,
+        "--per-device-train-batch-size": 4,
+        "--gradient-accumulation-steps": 1,
+        "--lora-dropout": 0.1,
+    }
+    words = [str(word) for pair in flags.items() for word in pair]
+    return subprocess.Popen(
+        [*(launcher or [sys.executable]), "-m", "vlm_trainer", *words, "--use-cpu"],
+        env={**os.environ, "OMP_NUM_THREADS": "1", "PYTHONUNBUFFERED": "1"},
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def wait_for_checkpoint(output: Path, process: subprocess.Popen[str]) -> None:
+    for _ in range(1200):
+        if list(output.glob("checkpoint-*/complete.json")):
+            return
+        assert process.poll() is None, process.stderr.read() if process.stderr else ""
+        time.sleep(0.1)
+    raise AssertionError("no checkpoint")
+
+
+def finish(data: Path, output: Path) -> str:
+    process = start(data, output)
+    _, said = process.communicate(timeout=240)
+    assert process.returncode == 0, said[-3000:]
+    return said
+
+
+@pytest.fixture
+def data(tmp_path: Path) -> Path:
+    rows = BUILD["digit_rows"](range(64))
+    return Path(BUILD["write_import"](tmp_path / "data", {"train": rows}))
+
+
+def test_killed_stopped_and_resumed_runs_end_in_the_bytes_of_an_undisturbed_one(
+    tmp_path: Path, data: Path
+) -> None:
+    output, whole = tmp_path / "cut", tmp_path / "whole"
+    finish(data, whole)
+
+    killed = start(data, output)
+    wait_for_checkpoint(output, killed)
+    killed.kill()
+    killed.communicate()
+    stopped = start(data, output)
+    assert stopped.stderr is not None
+    for line in stopped.stderr:
+        if line.startswith("going on from"):
+            break
+    stopped.send_signal(signal.SIGTERM)
+    _, said = stopped.communicate(timeout=60)
+
+    assert stopped.returncode == 143, said
+    assert "saved; the same command goes on" in said
+    assert "going on from" in finish(data, output)
+    name = "adapter_model.safetensors"
+    assert (output / name).read_bytes() == (whole / name).read_bytes()
+    lines = (output / "metrics.jsonl").read_text().splitlines()
+    steps = [json.loads(line)["step"] for line in lines]
+    assert steps == sorted(set(steps))
+    assert steps[-1] == STEPS
+
+
+def test_a_child_whose_launcher_goes_away_saves_and_stops(tmp_path: Path, data: Path) -> None:
+    output = tmp_path / "out"
+    accelerate = str(Path(sys.executable).with_name("accelerate"))
+    launcher = start(data, output, accelerate, "launch", "--cpu", "--num_processes", "1")
+    wait_for_checkpoint(output, launcher)
+
+    launcher.send_signal(signal.SIGTERM)
+    launcher.wait(timeout=30)
+
+    assert launcher.stderr is not None
+    with launcher.stderr as pipe:
+        said = pipe.read()  # until the child, which still holds it, has ended
+    assert "saved; the same command goes on" in said
+    assert not (output / "finished.json").exists()
+    assert list(output.glob("checkpoint-*/complete.json"))
+
+
+def test_accelerate_that_starts_too_few_is_caught(tmp_path: Path, data: Path) -> None:
+    accelerate = str(Path(sys.executable).with_name("accelerate"))
+    launcher = start(data, tmp_path / "out", accelerate, "launch", "--cpu", "--num_processes", "2")
+
+    _, said = launcher.communicate(timeout=120)
+
+    assert launcher.returncode != 0
+    assert "ACCELERATE_USE_CPU=true accelerate launch --multi_gpu --num_processes N" in said
+    assert not (tmp_path / "out").exists()

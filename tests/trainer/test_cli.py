@@ -1,0 +1,99 @@
+"""The command line: one clear line and the right exit code, without loading torch."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+from click.testing import CliRunner
+
+from vlm_trainer.cli import cli, main
+from vlm_trainer.settings import read_config
+
+
+def said(capsys: pytest.CaptureFixture[str], *arguments: str | Path) -> tuple[int, str, str]:
+    with pytest.raises(SystemExit) as caught:
+        main([str(argument) for argument in arguments])
+    out, err = capsys.readouterr()
+    return int(caught.value.code or 0), out, err
+
+
+def test_nothing_given_says_which_model_and_data(capsys: pytest.CaptureFixture[str]) -> None:
+    code, out, err = said(capsys)
+
+    assert (code, out) == (2, "")
+    assert err.count("\n") == 1
+    assert "--model-name-or-path MODEL, --data FOLDER, --output-dir FOLDER" in err
+
+
+@pytest.mark.parametrize(
+    "spelling", [["--max-steps", "3"], ["--max_steps", "3"], ["--max_steps=3"], ["--max-steps=3"]]
+)
+@pytest.mark.parametrize("command", [[], ["train"]])
+def test_options_are_spelled_with_dashes_or_underscores(
+    command: list[str], spelling: list[str]
+) -> None:
+    result = CliRunner().invoke(cli, [*command, *spelling, "--print-config"])
+
+    assert (result.exit_code, yaml.safe_load(result.stdout)["max_steps"]) == (0, 3)
+
+
+def test_a_printed_config_reads_back(tmp_path: Path) -> None:
+    flags = ["--lora-scope", "language,merger", "--learning-rate", "1e-3", "--no-bf16"]
+    printed = CliRunner().invoke(cli, [*flags, "--exclude-ids", "a,b", "--print-config"]).stdout
+    (tmp_path / "x.yaml").write_text(printed)
+
+    config = read_config(tmp_path / "x.yaml", {})
+
+    assert config.lora.lora_scope == ("language", "merger")
+    assert (config.schedule.learning_rate, config.schedule.bf16) == (1e-3, False)
+    assert config.data.exclude_ids == ("a", "b")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "words"),
+    [
+        (["--config", "none.yaml"], 2, "none.yaml: cannot be read"),
+        (["--learning-rte", "1"], 2, "No such option"),
+        (["--lora-scope", "all"], 2, "choose from language, vision, merger"),
+        (["plan", "--data", "d"], 2, "which model and data?"),
+        (["--model-name-or-path", "tiny", "--data", "d", "--output-dir", "o"], 3, "no such folder"),
+        (["evaluate", "--data", "d"], 3, "no such folder"),
+        (["generate", "--prompt", "?"], 2, "which model?"),
+        (["--expect-processes", "2", "--data", "d", "--output-dir", "o",
+          "--model-name-or-path", "tiny"], 2, "--num_processes 2"),
+    ],
+)  # fmt: skip
+def test_a_mistake_is_one_line_and_its_code(
+    capsys: pytest.CaptureFixture[str],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    arguments: list[str],
+    code: int,
+    words: str,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+
+    found, _, err = said(capsys, *arguments)
+
+    assert found == code
+    assert words in err
+    assert "Traceback" not in err
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_plan_counts_without_torch(digits: Path) -> None:
+    code = (
+        "import sys; from vlm_trainer.cli import main\n"
+        f"main(['plan', '--data', {str(digits)!r}, '--model-name-or-path', 'tiny', '--json'])\n"
+        "print('torch' in sys.modules, 'transformers' in sys.modules)"
+    )
+
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+
+    plan, heavy = done.stdout.splitlines()
+    assert '"rows": 24, "images": 24,' in plan
+    assert heavy == "False False"

@@ -1,0 +1,114 @@
+"""What evaluate and generate say of a trained model, and under which contract."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from vlm_trainer.errors import RowsRefused, SourceError, UsageError
+from vlm_trainer.evaluate import EvaluateConfig, evaluate
+from vlm_trainer.generate import GenerateConfig, generate
+from vlm_trainer.run import train
+from vlm_trainer.settings import read_config
+from vlm_trainer.trained import find_trained
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture(scope="module")
+def learned(tmp_path_factory: pytest.TempPathFactory, rows: Any) -> tuple[Path, Path, Path]:
+    """Eight digits by heart: their data, a fully tuned model, and an adapter on top of it."""
+    folder = tmp_path_factory.mktemp("learned")
+    digits = list(range(8))
+    plain = rows.write_import(
+        folder / "plain", {"train": rows.digit_rows(digits), "test": rows.digit_rows(digits)}
+    )
+    form = rows.digit_rows(digits, question="In JSON?", form='{{"digit": {}}}')
+    json_form = rows.write_import(folder / "json", {"train": form, "test": form})
+    common = {"per_device_train_batch_size": 8, "gradient_accumulation_steps": 1, "use_cpu": True}
+    steps = {
+        "full": {"model_name_or_path": "tiny", "data": plain, "tuning": "full"},
+        "lora": {"model_name_or_path": folder / "full", "data": json_form},
+    }
+    for name, options in steps.items():
+        rate = {"full": 3e-3, "lora": 1e-2}[name]
+        given = {**common, **options, "max_steps": 60, "learning_rate": rate}
+        texts = {key: str(v) if isinstance(v, Path) else v for key, v in given.items()}
+        train(read_config(None, {**texts, "output_dir": str(folder / name)}), lambda _line: None)
+    return plain, json_form, folder
+
+
+def on_cpu(data: Path, **options: Any) -> EvaluateConfig:
+    return EvaluateConfig(data=data, use_cpu=True, **options)
+
+
+def test_full_tuning_learns_and_an_adapter_on_it_learns_another_form(
+    learned: tuple[Path, Path, Path],
+) -> None:
+    plain, json_form, folder = learned
+
+    full = evaluate(on_cpu(plain, model_name_or_path=str(folder / "full")))
+    before = evaluate(on_cpu(json_form, model_name_or_path=str(folder / "full")))
+    after = evaluate(on_cpu(json_form, adapter=folder / "lora"))
+
+    assert (full.rows, full.exact_match) == (8, 1.0)
+    assert before.exact_match == 0.0
+    assert before.misses[0]["expected"].startswith('{"digit": ')
+    assert after.exact_match == 1.0
+    assert after.loss < before.loss
+
+
+def test_neither_batch_nor_padding_changes_the_figures(learned: tuple[Path, Path, Path]) -> None:
+    _, json_form, folder = learned
+
+    at_once = evaluate(on_cpu(json_form, adapter=folder / "lora", batch_size=8))
+    one_by_one = evaluate(on_cpu(json_form, adapter=folder / "lora", batch_size=1))
+
+    assert one_by_one.exact_match == at_once.exact_match
+    assert one_by_one.loss == pytest.approx(at_once.loss, abs=1e-4)
+
+
+def test_generate_answers_about_a_picture(
+    learned: tuple[Path, Path, Path], tmp_path: Path, rows: Any
+) -> None:
+    row = rows.digit_rows([3])[0]
+    (tmp_path / "three.png").write_bytes(row["images"][0]["bytes"])
+
+    answer = generate(
+        GenerateConfig(
+            "In JSON?", images=(tmp_path / "three.png",), adapter=learned[2] / "lora", use_cpu=True
+        )
+    )
+
+    assert answer == '{"digit": 3}'
+
+
+def test_other_pixel_limits_than_trained_are_refused(learned: tuple[Path, Path, Path]) -> None:
+    _, json_form, folder = learned
+
+    with pytest.raises(UsageError, match="max_pixels 3136 here, 1003520 there"):
+        evaluate(on_cpu(json_form, adapter=folder / "lora", max_pixels=3136))
+
+
+def test_no_picture_is_one_clear_line(learned: tuple[Path, Path, Path], tmp_path: Path) -> None:
+    adapter = learned[2] / "lora"
+    (tmp_path / "x.png").write_bytes(b"no picture")
+
+    with pytest.raises(RowsRefused, match="image-unreadable at --image"):
+        generate(GenerateConfig("?", (tmp_path / "x.png",), adapter=adapter, use_cpu=True))
+    with pytest.raises(SourceError, match="cannot be read"):
+        generate(GenerateConfig("?", (tmp_path / "none.png",), adapter=adapter, use_cpu=True))
+
+
+def test_what_names_no_model_is_refused(learned: tuple[Path, Path, Path]) -> None:
+    folder = learned[2]
+
+    with pytest.raises(UsageError, match="which model"):
+        find_trained(None, None)
+    with pytest.raises(SourceError, match=r"no adapter_config\.json"):
+        find_trained(None, folder / "full")
+    with pytest.raises(UsageError, match="is an adapter itself"):
+        find_trained(str(folder / "lora"), folder / "lora")
+    assert find_trained(str(folder / "lora"), None) == find_trained(None, folder / "lora")

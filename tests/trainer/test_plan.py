@@ -1,0 +1,89 @@
+"""The plan counts as the trainer counts."""
+
+from __future__ import annotations
+
+from typing import Any
+from xml.etree import ElementTree
+
+import pytest
+
+from vlm_trainer.chat import Chat
+from vlm_trainer.config import ScheduleOptions, from_flat
+from vlm_trainer.conversation import from_columns
+from vlm_trainer.curve import loss_svg, smoothed
+from vlm_trainer.errors import RowsRefused
+from vlm_trainer.lengths import Measure, measure
+from vlm_trainer.plan import check_trainable, make_plan, plan_lines, steps_of
+from vlm_trainer.sizes import PixelRule
+
+
+@pytest.mark.parametrize(
+    ("rows", "batch", "accumulation", "processes", "epochs", "steps"),
+    [
+        (1397, 32, 1, 1, 8, 352),
+        (24, 1, 8, 1, 1, 3),
+        (24, 4, 1, 2, 1, 3),
+        (25, 4, 1, 2, 1, 4),
+        (3, 8, 8, 1, 1, 1),
+        (100, 1, 8, 1, 0.5, 7),
+    ],
+)
+def test_steps_are_counted(
+    rows: int, batch: int, accumulation: int, processes: int, epochs: float, steps: int
+) -> None:
+    schedule = ScheduleOptions(
+        num_train_epochs=epochs,
+        per_device_train_batch_size=batch,
+        gradient_accumulation_steps=accumulation,
+    )
+
+    assert steps_of(schedule, rows, processes) == steps
+
+
+def test_a_plan_says_rows_tokens_steps_and_sizes(rows: Any, chat: Chat) -> None:
+    conversations = [from_columns(row) for row in rows.digit_rows(range(10))]
+    lengths = measure(conversations, Measure(chat, PixelRule()), ["digit-3"])
+    config = from_flat({"lora_scope": ("language", "merger")})
+
+    plan = make_plan(config, lengths, 1)
+    text = "\n".join(plan_lines(plan, lengths, config, PixelRule()))
+
+    assert (plan.rows, plan.images, plan.steps, plan.trained_tokens) == (9, 9, 2, 27)
+    assert plan.tokens == lengths.tokens.sum()
+    assert "rows    9 of 10, 1 left out; 9 images" in text
+    assert "max_pixels 1003520 = at most 1280 image tokens" in text
+    assert "LoRA r 16 on: language, merger" in text
+
+
+def test_nothing_left_to_train_is_refused(rows: Any, chat: Chat) -> None:
+    silent = from_columns(rows.chat_row("a", rows.message("user", "?")))
+    lengths = measure([silent], Measure(chat, PixelRule()))
+
+    with pytest.raises(RowsRefused, match="1 no-supervised-token"):
+        check_trainable(lengths, "drop", "OUT")
+    with pytest.raises(RowsRefused, match="no row to train on"):
+        check_trainable(measure([], Measure(chat, PixelRule())), "stop", "OUT")
+
+
+@pytest.mark.parametrize(
+    "points", [[], [(1, 2.0)], [(1, 0.0), (2, 0.0)], [(1, float("nan")), (900, 1e6)]]
+)
+def test_a_curve_is_always_a_whole_drawing(points: list[tuple[float, float]]) -> None:
+    drawing = ElementTree.fromstring(loss_svg(points, points))
+
+    assert drawing.attrib["viewBox"] == "0 0 720 360"
+
+
+def test_every_point_lies_inside_the_drawing() -> None:
+    svg = loss_svg([(step, 5 / step) for step in range(1, 353)], [(100, 0.2)])
+    lines = [e for e in ElementTree.fromstring(svg) if e.tag.endswith("polyline")]
+
+    numbers = [tuple(map(float, p.split(","))) for e in lines for p in e.attrib["points"].split()]
+
+    assert len(numbers) == 2 * 352
+    assert all(64 <= x <= 696 and 48 <= y <= 312 for x, y in numbers)
+
+
+def test_smoothing_starts_at_the_first_value() -> None:
+    assert smoothed([4.0, 4.0, 4.0]) == [4.0, 4.0, 4.0]
+    assert smoothed([1.0, 0.0])[0] == 1.0
