@@ -48,7 +48,9 @@ TASKS = (
 
 def command(*words: str, folder: Path, read: bool = False) -> str:
     """Run one command in the folder, printed as a person would type it."""
-    shown = [Path(words[0]).name, *words[1:]] if words[0] != sys.executable else ["python", *words[1:]]
+    shown = (
+        [Path(words[0]).name, *words[1:]] if words[0] != sys.executable else ["python", *words[1:]]
+    )
     print(f"\n$ {shlex.join(shown)}", flush=True)
     # One thread: on a model this small a second one only waits for the first.
     env = {**os.environ, "OMP_NUM_THREADS": os.environ.get("OMP_NUM_THREADS", "1")}

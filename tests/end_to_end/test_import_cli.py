@@ -620,5 +620,5 @@ class TestSignals:
 
             _, err = process.communicate(timeout=60)
         assert process.returncode == code
-        assert err.decode().split("\n") == ([""] if not words else ["", words, ""])
+        assert err.decode().split("\n") == ([words, ""] if words else [""])
         assert cli(["import", "-", "-o", "out"], input=lines).code == 0

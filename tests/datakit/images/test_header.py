@@ -153,6 +153,18 @@ def test_a_truncated_picture_does_not_decode(noise: Callable[[str], bytes], kind
     assert caught.value.args[:2] == (Reason.IMAGE_UNREADABLE, "$.image")
 
 
+def test_a_truncated_jpeg_2000_is_not_filled_in(saved: Callable[..., bytes]) -> None:
+    picture = PIL.Image.effect_noise((64, 64), 90)
+    boxes, bare = (saved(picture, "JPEG2000", no_jp2=bare) for bare in (False, True))
+
+    for whole in (boxes, bare, boxes + b"\0\0\0\x10xml and so on"):
+        assert parse_header(whole, LIMITS, "$").width_px == 64
+    for cut in (boxes[:-1], bare[:-1], boxes[: len(boxes) // 2], boxes[:12], boxes[:40]):
+        with pytest.raises(RowError) as caught:
+            parse_header(cut, LIMITS, "$")
+        assert caught.value.args[0] is Reason.IMAGE_UNREADABLE
+
+
 @pytest.mark.parametrize("cut", [1, 2, 12, 20])
 def test_a_png_that_lacks_its_end_is_never_half_grey(
     noise: Callable[[str], bytes], pixels: Callable[[bytes], PIL.Image.Image], cut: int

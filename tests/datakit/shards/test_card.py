@@ -13,7 +13,10 @@ MANIFEST: dict[str, Any] = {
     "layout": "conversation",
     "versions": {"vlm-datakit": "0.1.0"},
     "source": {"format": "openai"},
-    "splits": {"train": {"rows": 1200, "bytes": 34567}, "test": {"rows": 0, "bytes": 0}},
+    "splits": {
+        "train": {"rows": 1200, "bytes": 34567, "shards": [{"sha256": "ab"}, {"sha256": "cd"}]},
+        "test": {"rows": 0, "bytes": 0, "shards": []},
+    },
     "rejects": {"total": 0, "by_reason": {}},
 }
 
@@ -25,13 +28,26 @@ def front_matter(text: str) -> Any:
 def test_loaders_are_told_the_files_of_every_split_that_has_rows() -> None:
     front = front_matter(card(MANIFEST, "out"))
 
-    files = [{"split": "train", "path": "data/train-*.parquet"}]
-    assert front["configs"] == [{"config_name": "default", "data_files": files}]
+    (config,) = front["configs"]
+    assert config["config_name"] == "default"
+    assert config["data_files"] == [{"split": "train", "path": "data/train-*.parquet"}]
+
+
+def test_another_set_in_a_folder_of_the_same_name_has_another_description() -> None:
+    train = {**MANIFEST["splits"]["train"], "shards": [{"sha256": "ef"}]}
+
+    first, same = (front_matter(card(MANIFEST, name)) for name in ("out", "elsewhere"))
+    other = front_matter(card({**MANIFEST, "splits": {"train": train}}, "out"))
+
+    assert first == same
+    assert first["configs"][0]["description"] != other["configs"][0]["description"]
 
 
 @pytest.mark.parametrize("name", ["no", "on", "1", "null", "a_1.b"])
 def test_a_split_stays_a_text_whatever_its_name(name: str) -> None:
-    front = front_matter(card({**MANIFEST, "splits": {name: {"rows": 1, "bytes": 1}}}, "out"))
+    split = MANIFEST["splits"]["train"]
+
+    front = front_matter(card({**MANIFEST, "splits": {name: split}}, "out"))
 
     assert front["configs"][0]["data_files"][0]["split"] == name
 

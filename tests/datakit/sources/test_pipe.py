@@ -31,10 +31,17 @@ def test_what_was_looked_at_is_still_there(max_lines: int, max_bytes: int, seen:
     assert lines(pipe) == [b"one\n", b"two\n", b"three"]
 
 
-def test_a_line_longer_than_the_look_is_not_torn() -> None:
+@pytest.mark.parametrize(
+    ("max_bytes", "seen"),
+    [
+        pytest.param(4, b"0123456789\n", id="looked at whole"),
+        pytest.param(1, b"01234", id="too long even for that"),
+    ],
+)
+def test_a_line_longer_than_the_look_is_not_torn(max_bytes: int, seen: bytes) -> None:
     pipe = Pipe(io.BytesIO(b"0123456789\nab\n"))
 
-    assert pipe.peek(9, 4) == b"0123"
+    assert pipe.peek(9, max_bytes) == seen
     assert lines(pipe) == [b"0123456789\n", b"ab\n"]
 
 

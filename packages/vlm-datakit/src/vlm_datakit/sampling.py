@@ -24,12 +24,16 @@ _SUFFIX = {"image/png": ".png", "image/jpeg": ".jpg"}
 
 @dataclass(frozen=True, slots=True)
 class SampleRequest:
-    """How many rows, how many of them broken, in which format, from which seed."""
+    """How many rows, how many of them broken, in which format, from which seed.
+
+    ``picture_folder`` is made beside the rows; a name of its own keeps two files apart.
+    """
 
     count: int
     broken: int = 0
     seed: int = 0
     target: str = "openai"
+    picture_folder: str = PICTURE_FOLDER
 
 
 def sample_lines(request: SampleRequest, folder: Path | None) -> Iterator[bytes]:
@@ -37,11 +41,11 @@ def sample_lines(request: SampleRequest, folder: Path | None) -> Iterator[bytes]
 
     Args:
         request: What to make; the broken rows stand at places drawn from the seed.
-        folder: Where ``raw_images/`` is made. None: no picture becomes a file.
+        folder: Where the picture folder is made. None: no picture becomes a file.
 
     Raises:
         UsageError: more broken rows than rows, or a format without samples.
-        OutputError: if ``raw_images/`` cannot be written.
+        OutputError: if the picture folder cannot be written.
     """
     if request.broken > request.count or request.broken < 0:
         raise UsageError(f"{request.broken} of {request.count} rows cannot be broken")
@@ -55,21 +59,25 @@ def sample_lines(request: SampleRequest, folder: Path | None) -> Iterator[bytes]
         if index in places:
             yield json_line(spoil(row, request.target, next(ways)))
         else:
-            yield json_line(_in_form(row, request.target, conversation, index, folder))
+            yield json_line(_in_form(row, request, conversation, index, folder))
 
 
 def _in_form(
-    row: dict[str, Any], target: str, conversation: Conversation, index: int, folder: Path | None
+    row: dict[str, Any],
+    request: SampleRequest,
+    conversation: Conversation,
+    index: int,
+    folder: Path | None,
 ) -> dict[str, Any]:
     """Return the row with its picture in the form whose turn it is."""
     image = conversation.images[0]
     form = index % 3
     if form == 1:
-        return with_picture(row, target, base64.b64encode(image.data).decode())
+        return with_picture(row, request.target, base64.b64encode(image.data).decode())
     if form == 2 and folder is not None:
-        name = f"{PICTURE_FOLDER}/{conversation.id}{_SUFFIX[image.media_type]}"
+        name = f"{request.picture_folder}/{conversation.id}{_SUFFIX[image.media_type]}"
         _write_picture(folder / name, image.data)
-        return with_picture(row, target, name)
+        return with_picture(row, request.target, name)
     return row
 
 

@@ -25,9 +25,9 @@ class TrainByDefault(click.Group):
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """Put ``train`` before the options when no command stands there."""
-        words = [] if args and args[0] in ("--help", "--version") else ["train"]
-        named = bool(args) and not args[0].startswith("-")
-        return super().parse_args(ctx, args if named or not words else ["train", *args])
+        first = args[0] if args else ""
+        named = first in ("--help", "--version") or (first and not first.startswith("-"))
+        return super().parse_args(ctx, args if named else ["train", *args])
 
 
 @click.group(cls=TrainByDefault, context_settings=DASHES, invoke_without_command=True)

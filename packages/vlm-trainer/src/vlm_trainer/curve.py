@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import math
+import statistics
 from collections.abc import Sequence
 
 WIDTH, HEIGHT = 720, 360
 LEFT, RIGHT, TOP, BOTTOM = 64, 24, 48, 48
-SMOOTHING = 0.9
+WINDOWS = 20  # widths of the running median in the whole line
 
 Point = tuple[float, float]  # step, loss
 
@@ -55,25 +56,26 @@ def loss_svg(points: Sequence[Point], held_out: Sequence[Point] = ()) -> str:
         f'<polyline class="raw" points="{_path(map(at, finite))}"/>',
         f'<polyline class="smooth" points="{_path(map(at, line))}"/>',
         *marks,
-        f'<text class="title" x="{LEFT}" y="26">Training loss: {finite[0][1]:.3f} at step '
-        f"{finite[0][0]:g}, {smooth[-1]:.3f} at step {finite[-1][0]:g}</text>",
+        f'<text class="title" x="{LEFT}" y="26">Training loss: {finite[0][1]:.3g} at step '
+        f"{finite[0][0]:g}, {smooth[-1]:.3g} at step {finite[-1][0]:g}</text>",
         *(['<text x="560" y="26">dots: held-out loss</text>'] if dots else []),
     ]
     return _document(body)
 
 
 def smoothed(values: Sequence[float]) -> list[float]:
-    """Return the exponential mean of a series, free of the pull of its start.
+    """Return the running median of a series, over a twentieth of it around each value.
+
+    A median neither lags behind a fall, as an exponential mean does, nor follows a spike.
 
     Example:
-        >>> smoothed([2.0, 2.0])
-        [2.0, 2.0]
+        >>> smoothed([2.0, 1.0])
+        [2.0, 1.0]
     """
-    mean, result = 0.0, []
-    for count, value in enumerate(values, 1):
-        mean = SMOOTHING * mean + (1 - SMOOTHING) * value
-        result.append(round(mean / (1 - SMOOTHING**count), 12))
-    return result
+    half = len(values) // WINDOWS // 2
+    return [
+        statistics.median(values[max(0, at - half) : at + half + 1]) for at in range(len(values))
+    ]
 
 
 def _ticks(low: float, high: float) -> list[float]:

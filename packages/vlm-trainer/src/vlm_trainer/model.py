@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import os
 import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -80,6 +81,7 @@ def load_model(base: BaseModel, *, dtype: str, attention: str | None = None) -> 
 @contextlib.contextmanager
 def quiet_libraries() -> Iterator[None]:
     """Silence what the libraries say about themselves; their errors still come through."""
+    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")  # or they warn in every worker
     with warnings.catch_warnings():
         for message in (".*is_gradient_checkpointing.*", ".*pin_memory.*"):
             warnings.filterwarnings("ignore", message=message)

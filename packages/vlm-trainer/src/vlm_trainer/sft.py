@@ -7,7 +7,6 @@ hooks below.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, fields
 from functools import partial
@@ -266,6 +265,3 @@ def _as_columns(rows: RenderedRows) -> Dataset:
     rendered = [row for row in map(rows.__getitem__, range(len(rows))) if isinstance(row, Rendered)]
     columns = {"input_ids": "ids", "labels": "labels"}
     return Dataset.from_dict({k: [getattr(r, v) for r in rendered] for k, v in columns.items()})
-
-
-os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")  # or tokenizers warns in every worker

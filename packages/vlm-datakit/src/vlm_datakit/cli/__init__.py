@@ -30,6 +30,17 @@ _PIPE_CLOSED, _INTERRUPTED = 141, 130
 class LazyGroup(click.Group):
     """Imports the module of a command when the command is asked for."""
 
+    def invoke(self, ctx: click.Context) -> object:
+        """Run the command; what click would end with code 1 or a blank line is ended here."""
+        try:
+            return super().invoke(ctx)
+        except BrokenPipeError:
+            _close_quietly()
+        except KeyboardInterrupt:
+            goes_on = "; the same command goes on" if ctx.invoked_subcommand == "import" else ""
+            click.echo(f"vlm-datakit: interrupted{goes_on}", err=True)
+            sys.exit(_INTERRUPTED)
+
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's signature
         """Return the commands in the order of a person's day."""
         return list(COMMANDS)
@@ -69,16 +80,8 @@ def main() -> NoReturn:
     except click.ClickException as error:
         error.show()
         sys.exit(error.exit_code)
-    except (click.Abort, KeyboardInterrupt):
-        goes_on = "; the same command goes on" if "import" in sys.argv[1:3] else ""
-        click.echo(f"vlm-datakit: interrupted{goes_on}", err=True)
-        sys.exit(_INTERRUPTED)
     except BrokenPipeError:
         _close_quietly()
-    except SystemExit as end:
-        if isinstance(end.__context__, BrokenPipeError):  # click makes an exit of it, code 1
-            _close_quietly()
-        raise
     except VlmDataKitError as error:
         _fail(f"{error}", error.exit_code)
     except OSError as error:

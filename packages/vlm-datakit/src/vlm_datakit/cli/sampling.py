@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import click
@@ -22,7 +23,7 @@ def command(
 ) -> None:
     """Write sample rows: drawn shapes and filled-in forms, each with its true answer.
 
-    Pictures come as data URI, as bare base64 and, beside a file, as files in raw_images/.
+    Pictures come as data URI, as bare base64 and, for raw.jsonl, as files in raw_images/.
     Broken rows are spoiled on purpose: an import refuses each of them.
     """
     from vlm_datakit.sampling import SampleRequest, sample_lines
@@ -34,6 +35,7 @@ def command(
         sys.stdout.buffer.flush()
         return
     path = Path(output)
+    request = replace(request, picture_folder=f"{path.stem}_images")
     with open_new(path, overwrite=overwrite) as out:
         out.writelines(sample_lines(request, path.parent))
     say(f"{output}: {count} rows, {broken} of them broken on purpose")

@@ -21,6 +21,7 @@ from vlm_datakit.plan import Limits
 ALLOWED = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "AVIF", "JPEG2000")
 _ORIENTATION = 0x0112  # Exif 2.3, table 4
 _TURNED = frozenset({5, 6, 7, 8})  # orientations that swap width and height
+_JP2_END = b"\xff\xd9"
 _PNG_DEPTH_AT = 24  # offset of the bit depth, RFC 2083 section 4.1.1
 _PNG_TAGS = (b"eXIf", b"Raw profile type exif", b"XML:com.adobe.xmp")  # where Pillow looks
 
@@ -57,10 +58,32 @@ def parse_header(data: bytes, limits: Limits, where: str) -> Header:
         raise RowError(Reason.IMAGE_TYPE_UNSUPPORTED, where, f"{len(data)} bytes, no image type")
     if len(data) > limits.max_image_bytes:
         raise RowError(Reason.IMAGE_TOO_LARGE, where, f"{len(data)} bytes")
+    if kind == "image/jp2" and not _is_whole_jp2(data):
+        raise RowError(Reason.IMAGE_UNREADABLE, where, f"{len(data)} bytes, without an end")
     with opened(data, where) as image:
         width, height = image.size
         _judge(width, height, limits, where)
         return _described(image, kind, data)
+
+
+def _is_whole_jp2(data: bytes) -> bool:
+    """Whether the codestream ends with its marker; the decoder fills in what a cut took away.
+
+    Source:
+        ISO/IEC 15444-1, annexes A.4.4 (end of codestream) and I.4 (boxes).
+    """
+    if data.startswith(b"\xff\x4f"):
+        return data.endswith(_JP2_END)
+    at = 0
+    while at + 16 <= len(data):
+        size, kind = int.from_bytes(data[at : at + 4], "big"), data[at + 4 : at + 8]
+        if size == 1:
+            size = int.from_bytes(data[at + 8 : at + 16], "big")
+        end = at + size if size else len(data)
+        if kind == b"jp2c":
+            return end <= len(data) and data[:end].endswith(_JP2_END)
+        at = max(end, at + 8)
+    return False
 
 
 def _judge(width: int, height: int, limits: Limits, where: str) -> None:

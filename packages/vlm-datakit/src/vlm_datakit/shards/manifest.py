@@ -19,6 +19,7 @@ from vlm_datakit.plan import Plan, SourceFile, plan_facts
 from vlm_datakit.shards.layout import SCHEMA_VERSION, features
 
 FILE_NAME = "manifest.json"
+_KEYS = frozenset({"layout", "plan_id", "rejects", "splits", "stats"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,4 +172,6 @@ def read_manifest(folder: Path) -> dict[str, Any]:
     version = manifest.get("schema_version") if isinstance(manifest, dict) else None
     if version != SCHEMA_VERSION:
         raise SourceError(f"{path}: schema version {version}, and this tool reads {SCHEMA_VERSION}")
+    if missing := _KEYS - manifest.keys():
+        raise SourceError(f"{path}: not a manifest: it has no {', '.join(sorted(missing))}")
     return dict(manifest)

@@ -22,9 +22,15 @@ def json_line(row: dict[str, Any]) -> bytes:
 def open_new(path: Path, *, overwrite: bool) -> Iterator[IO[bytes]]:
     """Open a file that appears under its name only when the block ends well.
 
+    A device or a pipe is written to as it is; it cannot be replaced.
+
     Raises:
         OutputError: if it exists and is not to be overwritten, or cannot be written.
     """
+    if path.exists() and not path.is_file() and not path.is_dir():
+        with path.open("wb") as stream:
+            yield stream
+        return
     if path.exists() and not overwrite:
         raise OutputError(f"{path}: the file exists; --overwrite replaces it")
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
@@ -34,6 +40,8 @@ def open_new(path: Path, *, overwrite: bool) -> Iterator[IO[bytes]]:
             stream.flush()
             os.fsync(stream.fileno())
         temporary.replace(path)
+    except BrokenPipeError:
+        raise  # of another stream: the reader of standard output has left
     except OSError as error:
         raise OutputError(f"{path}: {error.strerror or error}") from error
     finally:

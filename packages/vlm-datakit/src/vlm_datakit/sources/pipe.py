@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections import deque
 from typing import Protocol
 
+_LONGEST = 4  # times the look-ahead: 64 MiB, as `Limits.max_line_bytes`
+
 
 class Lines(Protocol):
     """What the reader needs of a stream: a binary file and `Pipe` both have it."""
@@ -43,4 +45,7 @@ class Pipe:
             if not piece:
                 break
             self._ahead.append(piece)
+        is_cut = self._ahead and not self._ahead[-1].endswith(b"\n")
+        if is_cut and (rest := self._stream.readline(_LONGEST * max_bytes)):
+            self._ahead.append(rest)  # the line in hand, whole
         return b"".join(self._ahead)
