@@ -105,3 +105,8 @@ def test_a_refusal_of_the_target_keeps_the_row_for_the_ledger() -> None:
     assert isinstance(good, Rendered)
     assert isinstance(bad, Rejected)
     assert (good.row, bad.raw) == (GOOD, lines[1])
+
+
+def test_an_unknown_format_is_refused_before_the_first_row_is_asked_for() -> None:
+    with pytest.raises(UsageError):
+        convert([], source="opnai", target="simple")

@@ -11,6 +11,7 @@ import pytest
 
 from vlm_datakit.conversation import ImageRef, Message, Text, Warned
 from vlm_datakit.errors import Reason, RowError
+from vlm_datakit.formats import simple
 from vlm_datakit.turns import (
     count_images,
     exact,
@@ -209,3 +210,13 @@ def test_words_and_pictures_of_messages_are_counted() -> None:
     message = Message("user", (Text("a"), ImageRef(), Text("b"), ImageRef("low")))
 
     assert (spoken(message), count_images((message, message))) == ("ab", 4)
+
+
+def test_a_column_of_pictures_that_the_format_would_leave_behind_refuses_the_row() -> None:
+    fields = {"text": "?", "response": "4", "images": ["a.png", "b.png"]}
+
+    with pytest.raises(RowError) as caught:
+        simple.parse(fields)
+
+    assert caught.value.reason is Reason.IMAGE_COUNT_DIFFERS
+    assert caught.value.where == "$.images"

@@ -79,10 +79,10 @@ def test_a_row_that_is_off_is_refused_where_it_is(
 
 
 def test_other_columns_are_warned_about() -> None:
-    draft = parse({**ROW, "images": ["a.png"], "id": 0.5, "note": None})
+    draft = parse({**ROW, "source": ["a"], "id": 0.5, "note": None})
 
     assert [(w.where, w.seen) for w in draft.warnings] == [
-        ("$.images", "a list of 1"),
+        ("$.source", "a list of 1"),
         ("$.id", "0.5"),
     ]
 

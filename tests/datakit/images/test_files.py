@@ -149,3 +149,12 @@ def test_a_file_that_may_not_be_read_says_so(root: Path) -> None:
         read_image_file("a.png", [root], 100, "$")
 
     assert caught.value.args == (Reason.IMAGE_UNREADABLE, "$", 'Permission denied: "a.png"')
+
+
+def test_a_body_of_base64_that_is_no_picture_is_not_quoted(tmp_path: Path) -> None:
+    body = "c2VjcmV0" * 40
+
+    with pytest.raises(RowError) as caught:
+        read_image_file(body, (tmp_path,), 100, "$.image")
+
+    assert caught.value.seen == "320 characters"

@@ -155,3 +155,11 @@ def test_a_name_that_is_no_source_says_so(folder: Path, name: str, words: str) -
         source_files([name], None)
 
     assert str(caught.value) == words
+
+
+def test_a_split_with_a_dash_finds_the_file_of_that_name_in_a_folder(tmp_path: Path) -> None:
+    (tmp_path / "train-2024.jsonl").write_text("{}\n")
+
+    (file,) = source_files([str(tmp_path)], "train-2024")
+
+    assert (file.split, file.name) == ("train_2024", "train-2024.jsonl")

@@ -11,6 +11,7 @@ from vlm_datakit import formats
 from vlm_datakit.checks import check
 from vlm_datakit.conversation import Converted, Origin, Rejected, Row
 from vlm_datakit.errors import RowError
+from vlm_datakit.formats.format import Format
 from vlm_datakit.images.files import read_image_file
 from vlm_datakit.images.resolver import resolver
 from vlm_datakit.plan import Limits, SourceFile
@@ -58,12 +59,13 @@ def convert(
         image_roots: Folders that rows may read picture files from; none by default.
         allow_loss: Leave out what the target cannot hold instead of refusing the row.
 
-    Yields:
-        Rows of the target format; pictures as data URIs.
+    Returns:
+        An iterator of rows of the target format; pictures as data URIs.
 
     Raises:
-        RowError: for the first row that cannot be used, if ``rejects`` is None.
-        UsageError: for an unknown format.
+        UsageError: for an unknown format, at once.
+        RowError: from the iterator, for the first row that cannot be used, if
+            ``rejects`` is None.
 
     Example:
         >>> rows = [{"text": "2 + 2?", "response": "4"}]
@@ -71,10 +73,25 @@ def convert(
         {'role': 'assistant', 'content': [{'type': 'text', 'text': '4'}]}
     """
     request = ConvertRequest(source, target, tuple(image_roots), allow_loss)
-    stages, to = convert_stages(request, ()), formats.get(target)
+    outcomes = _in_python(rows, convert_stages(request, ()), formats.get(target), allow_loss)
+    return _kept(outcomes, rejects)
+
+
+def _in_python(
+    rows: Iterable[Mapping[str, Any]],
+    stages: Stages,
+    target: Format,
+    allow_loss: bool,  # noqa: FBT001 - passed through
+) -> Iterator[Rendered | Rejected]:
     for index, fields in enumerate(rows):
         converted = convert_row(Row(Origin("rows", index, index + 1), fields), stages)
-        outcome = render(converted, to, allow_loss)
+        yield render(converted, target, allow_loss)
+
+
+def _kept(
+    outcomes: Iterable[Rendered | Rejected], rejects: list[Rejected] | None
+) -> Iterator[dict[str, Any]]:
+    for outcome in outcomes:
         if isinstance(outcome, Rendered):
             yield outcome.row
         elif rejects is None:

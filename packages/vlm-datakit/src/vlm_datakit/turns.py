@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import orjson
 
-from vlm_datakit.conversation import ImageRef, Message, Text, Warned
+from vlm_datakit.conversation import ImageRef, ImageSource, Message, Text, Warned
 from vlm_datakit.errors import SEEN_CHARS, Reason, RowError, quoted
 
 _MAX_EXACT = 2.0**63  # orjson reads longer integers as floats, with other digits
@@ -126,6 +126,24 @@ def row_warnings(fields: Mapping[str, Any], known: frozenset[str]) -> tuple[Warn
     """
     has_id = row_id(fields.get("id")) is not None
     return ignored(fields, known if has_id else known - {"id"}, "$")
+
+
+def hold_no_stray_images(fields: Mapping[str, Any], images: Sequence[ImageSource]) -> None:
+    """Refuse a row whose only pictures stand in a column that its format does not read.
+
+    A row that has pictures in their place too is warned of the column like of any other.
+
+    Raises:
+        RowError: ``image-count-differs``, naming the pictures that have no place.
+
+    Example:
+        >>> hold_no_stray_images({"text": "?", "images": []}, ())
+    """
+    values = fields.get("images")
+    if values and not images:
+        count = len(values) if isinstance(values, (list, tuple)) else 1
+        seen = f"{count} images beside the text, and this format has no place for them"
+        raise RowError(Reason.IMAGE_COUNT_DIFFERS, "$.images", seen)
 
 
 def ignored(fields: Mapping[str, Any], known: frozenset[str], where: str) -> tuple[Warned, ...]:

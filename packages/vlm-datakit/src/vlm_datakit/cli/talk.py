@@ -64,7 +64,7 @@ def progress_listener(*, quiet: bool) -> Iterator[Listener | None]:
         yield None
     elif sys.stderr.isatty():
         with _bar() as bar:
-            yield _on_bar(bar, bar.add_task("rows", total=None))
+            yield _on_bar(bar, bar.add_task("rows", total=None, rows=0, refused=""))
     else:
         yield _plain()
 
@@ -85,7 +85,6 @@ def _bar() -> Bar:
 
 
 def _on_bar(bar: Bar, task: TaskID) -> Listener:
-    bar.update(task, rows=0, refused="")
     last = 0.0
 
     def listen(progress: Progress) -> None:

@@ -27,6 +27,7 @@ from vlm_datakit.formats.format import Evidence, Fields, Format, data_uri, lost
 from vlm_datakit.images.kind import classify
 from vlm_datakit.turns import (
     exact,
+    hold_no_stray_images,
     ignored,
     json_text,
     list_field,
@@ -69,6 +70,7 @@ def parse(fields: Fields) -> Draft:
     messages = tuple(
         parse_message(value, f"$.messages[{index}]", found) for index, value in enumerate(values)
     )
+    hold_no_stray_images(fields, found.images)
     return Draft(
         messages,
         tuple(found.images),

@@ -7,7 +7,13 @@ from typing import Any
 from vlm_datakit.conversation import Conversation, Draft, ImageRef, Message, Part, Text, Warned
 from vlm_datakit.formats.format import Evidence, Fields, Format, data_uri, lost
 from vlm_datakit.images.kind import classify
-from vlm_datakit.turns import row_id, row_warnings, spoken, text_field
+from vlm_datakit.turns import (
+    hold_no_stray_images,
+    row_id,
+    row_warnings,
+    spoken,
+    text_field,
+)
 
 _FIELDS = frozenset({"text", "image", "response", "system", "id"})
 
@@ -34,9 +40,11 @@ def parse(fields: Fields) -> Draft:
     messages = [Message("user", content), Message("assistant", (Text(answer),))]
     if system is not None:
         messages.insert(0, Message("system", (Text(text_field(system, "$.system")),)))
+    images = (classify(image, "$.image"),) if has_image else ()
+    hold_no_stray_images(fields, images)
     return Draft(
         tuple(messages),
-        (classify(image, "$.image"),) if has_image else (),
+        images,
         row_id(fields.get("id")),
         warnings=row_warnings(fields, _FIELDS | {answer_key}),
     )

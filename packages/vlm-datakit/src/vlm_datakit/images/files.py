@@ -11,6 +11,8 @@ from urllib.parse import unquote, urlsplit
 
 from vlm_datakit.errors import Reason, RowError, quoted
 
+_NAME_MAX = 255  # bytes in a file name on Linux (limits.h); a path is rarely longer
+
 
 def read_image_file(name: str, roots: Sequence[Path], max_bytes: int, where: str) -> bytes:
     """Read a picture file that a row names.
@@ -59,7 +61,7 @@ def _as_path(name: str, where: str) -> Path:
     try:
         parts = urlsplit(name)
     except ValueError as error:  # a bracket that is no IPv6 host
-        raise RowError(Reason.IMAGE_FILE_MISSING, where, quoted(name)) from error
+        raise RowError(Reason.IMAGE_FILE_MISSING, where, _shown(name)) from error
     if parts.netloc not in ("", "localhost"):
         raise RowError(Reason.IMAGE_OUTSIDE_ROOT, where, quoted(name))
     return Path(unquote(parts.path))
@@ -76,4 +78,9 @@ def _found(path: Path, roots: Sequence[Path], where: str) -> Path:
             return real
         is_outside = True
     reason = Reason.IMAGE_OUTSIDE_ROOT if is_outside else Reason.IMAGE_FILE_MISSING
-    raise RowError(reason, where, quoted(str(path)))
+    raise RowError(reason, where, _shown(str(path)))
+
+
+def _shown(name: str) -> str:
+    """Spell a name that no file has; what is too long for one may be the body of a picture."""
+    return quoted(name) if len(name) <= _NAME_MAX else f"{len(name)} characters"

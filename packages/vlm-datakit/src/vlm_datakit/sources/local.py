@@ -62,10 +62,10 @@ def _expanded(name: str, split: str) -> list[tuple[str, str]]:
     given, separator, rest = name.partition("=")
     if separator and _SPLIT.fullmatch(given.replace("-", "_")) and not Path(name).exists():
         split, name = given, rest
-    split = checked_split(split)
+    checked = checked_split(split)
     if name != PIPE and Path(name).is_dir():
-        return [(split, str(path)) for path in _files_of_split(Path(name), split)]
-    return [(split, name)]
+        return [(checked, str(path)) for path in _files_of_split(Path(name), split)]
+    return [(checked, name)]
 
 
 def _files_of_split(folder: Path, split: str) -> list[Path]:
