@@ -30,7 +30,7 @@ FEATURES = {
 COLUMNS = {
     "conversation": ("id", "messages", "images", "image_sizes", "tools", "extras"),
     "text": ("id", "messages", "tools", "extras"),
-    "prompt_answer": ("id", "prompt", "completion", "images", "image_sizes", "tools", "extras"),
+    "answer": ("id", "prompt", "completion", "images", "image_sizes", "tools", "extras"),
 }
 
 

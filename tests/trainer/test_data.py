@@ -88,6 +88,10 @@ def broken(folder: Path, how: str) -> Path:
         manifest.write_text(json.dumps(listed))
     elif how == "foreign manifest":
         manifest.write_text(json.dumps({"splits": {"train": {"rows": 3}}}))
+    elif how == "newer":
+        manifest.write_text(json.dumps({**listed, "schema_version": 2}))
+    elif how == "no shards listed":
+        manifest.write_text(json.dumps({**listed, "splits": {"train": {"rows": 3}}}))
     elif how == "not parquet":
         shard.write_bytes(bytes(shard.stat().st_size))
     return folder
@@ -103,6 +107,8 @@ def broken(folder: Path, how: str) -> Path:
         ("pair", "preference pairs"),
         ("outside", "is not the name of a shard"),
         ("foreign manifest", "not the manifest of an import"),
+        ("newer", "schema version 2"),
+        ("no shards listed", "not the manifest of an import"),
         ("not parquet", "not a readable shard"),
     ],
 )

@@ -10,7 +10,7 @@ import hashlib
 import re
 from bisect import bisect_right
 from collections import OrderedDict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import accumulate
 from pathlib import Path
@@ -25,7 +25,8 @@ from vlm_trainer.render import Rendered, render
 CACHE_BYTES = 256 * 1024**2
 HEADER_BATCH_ROWS = 1024
 SHARD_FILE = re.compile(r"data/[\w.]+-\d+-\d+\.parquet")
-LAYOUTS = ("conversation", "prompt_answer")
+SCHEMA_VERSION = 1
+LAYOUTS = ("conversation", "answer")
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,8 +72,7 @@ def find_split(folder: Path, name: str) -> Split:
         )
     manifest = read_json(path)
     splits = manifest.get("splits") or {}
-    if str(manifest.get("layout")).startswith("pair"):
-        raise SourceError(f"{folder}: layout 'pair' holds preference pairs, which SFT cannot train")
+    _check_layout(folder, manifest)
     if name not in splits:
         known = ", ".join(sorted(splits)) or "none"
         raise SourceError(f"{folder}: no split {name!r}; it has {known}")
@@ -82,6 +82,19 @@ def find_split(folder: Path, name: str) -> Split:
     except (KeyError, TypeError) as error:
         raise SourceError(f"{path}: not the manifest of an import ({error!r})") from error
     return Split(folder, name, files, digest)
+
+
+def _check_layout(folder: Path, manifest: Mapping[str, Any]) -> None:
+    version, layout = manifest.get("schema_version"), manifest.get("layout")
+    if version != SCHEMA_VERSION:
+        raise SourceError(
+            f"{folder}: shards of schema version {version}, and this trainer reads {SCHEMA_VERSION}"
+        )
+    if layout not in LAYOUTS:
+        raise SourceError(
+            f"{folder}: layout {layout!r}, and SFT trains {' and '.join(LAYOUTS)}; preference "
+            "pairs are not trained yet"
+        )
 
 
 def _checked_files(folder: Path, shards: list[dict[str, Any]]) -> tuple[tuple[str, int], ...]:

@@ -43,8 +43,10 @@ class Adapted:
     total: int
 
     def __str__(self) -> str:
-        towers = ", ".join(f"{name} {count}" for name, count in self.modules.items())
         share = f"{self.trained:,} of {self.total:,} parameters ({self.trained / self.total:.2%})"
+        if not any(self.modules.values()):
+            return f"training {share}"
+        towers = ", ".join(f"{name} {count}" for name, count in self.modules.items())
         return f"adapted modules: {towers}; training {share}"
 
 
