@@ -88,7 +88,8 @@ def _check_layout(folder: Path, manifest: Mapping[str, Any]) -> None:
     version, layout = manifest.get("schema_version"), manifest.get("layout")
     if version != SCHEMA_VERSION:
         raise SourceError(
-            f"{folder}: shards of schema version {version}, and this trainer reads {SCHEMA_VERSION}"
+            f"{folder}/manifest.json: not the manifest of an import that this trainer reads "
+            f"(schema version {version}; it reads {SCHEMA_VERSION})"
         )
     if layout not in LAYOUTS:
         raise SourceError(
