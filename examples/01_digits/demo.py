@@ -54,7 +54,8 @@ def command(*words: str, folder: Path, read: bool = False) -> str:
     print(f"\n$ {shlex.join(shown)}", flush=True)
     # One thread: on a model this small a second one only waits for the first.
     env = {**os.environ, "OMP_NUM_THREADS": os.environ.get("OMP_NUM_THREADS", "1")}
-    done = subprocess.run(words, cwd=folder, env=env, stdout=subprocess.PIPE if read else None)
+    out = subprocess.PIPE if read else None
+    done = subprocess.run(words, cwd=folder, env=env, stdout=out, check=False)
     if done.returncode:
         sys.exit(f"demo: that command ended with exit code {done.returncode}")
     return done.stdout.decode() if read else ""

@@ -174,6 +174,15 @@ class TestFiles:
                 ["--to", "simple", "--split", "a", "qa.jsonl"], 2, b"--split chooses", id="split"
             ),
             pytest.param(
+                ["--to", "openai", "qa.jsonl", "o", "--rejects", "o"], 2, b"one file", id="same"
+            ),
+            pytest.param(
+                ["--to", "openai", "qa.jsonl", ".", "--overwrite"],
+                5,
+                b"Is a directory",
+                id="into folder",
+            ),
+            pytest.param(
                 ["--to", "simple", "qa.jsonl", "no/o.jsonl"], 5, b"No such file", id="no folder"
             ),
         ],

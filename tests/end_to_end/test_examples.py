@@ -42,5 +42,6 @@ def test_the_digits_are_written_spoiled_and_refused_row_by_row(tmp_path: Path) -
     assert made.returncode == 0
     assert done.returncode == 0
     assert done.stderr.splitlines()[-1] == (
-        "out: 1,785 rows written (train 1,425, test 360), 12 refused, 1,785 pictures, 2.5 MiB"
+        "out: 1,785 rows written (train 1,425, test 360), 12 refused (see out/rejects), "
+        "1,785 pictures, 2.5 MiB"
     )

@@ -196,6 +196,46 @@ class TestRefusedRows:
         assert (second["reason"], second["where"]) == ("field-not-text", "$.response")
         assert (second["seen"], third["reason"]) == ("7", "row-not-object")
 
+    def test_rows_of_later_slices_are_told_by_their_line_too(
+        self, cli, write_jsonl, tmp_path, png_bytes
+    ):
+        """A slice is 1 MiB when rows name pictures, and knows only bytes."""
+        (tmp_path / "a.png").write_bytes(png_bytes())
+        good = {"text": " " * 300_000, "image": "a.png", "response": "!"}
+        write_jsonl(tmp_path / "in.jsonl", [good, BAD, *[good] * 8, BAD, good, b"7"])
+
+        done = cli(["import", "in.jsonl", "-o", "out"])
+
+        refused = [line.split()[1] for line in done.err.splitlines() if line[:7] == b"refused"]
+        assert refused[:3] == [b"in.jsonl:2", b"in.jsonl:11", b"in.jsonl:13"]
+
+    def test_the_summary_says_where_the_ledger_is(self, cli, write_jsonl, tmp_path):
+        write_jsonl(tmp_path / "qa.jsonl", [*QA, BAD])
+
+        done = cli(["import", "qa.jsonl", "-o", "out", "--max-rejects", 1])
+
+        assert b", 1 refused (see out/rejects), " in done.err
+
+    def test_a_picture_put_in_its_place_cures_its_row(self, cli, write_jsonl, tmp_path, png_bytes):
+        row = {"text": "?", "image": "late.png", "response": "!"}
+        write_jsonl(tmp_path / "qa.jsonl", [row])
+        missing = cli(["import", "qa.jsonl", "-o", "out"])
+        (tmp_path / "late.png").write_bytes(png_bytes())
+
+        cured = cli(["import", "qa.jsonl", "-o", "out"])
+
+        assert (missing.code, cured.code) == (6, 0)
+
+    def test_a_source_put_right_needs_no_consent(self, cli, write_jsonl, tmp_path):
+        write_jsonl(tmp_path / "qa.jsonl", [*QA, BAD])
+        refused = cli(["import", "qa.jsonl", "-o", "out"])
+        write_jsonl(tmp_path / "qa.jsonl", QA)
+
+        done = cli(["import", "qa.jsonl", "-o", "out"])
+
+        assert (refused.code, done.code) == (6, 0)
+        assert [path.name for path in (tmp_path / "out/.vlm").iterdir()] == ["lock"]
+
     def test_rejects_raw_keeps_the_very_bytes(self, cli, tmp_path):
         lines = [b'{"text": "\\u00e4 ", "response":  1.50}', BAD, b'{"text": "\xff"}']
         good = json.dumps(QA[0]).encode()
@@ -506,6 +546,12 @@ class TestBadInput:
         assert done.code == 2
         assert words in error_line(done.err)
         assert not (tmp_path / "out").exists()
+
+    def test_an_unknown_command_names_the_nearest(self, cli):
+        done = cli(["impotr", "qa.jsonl"])
+
+        assert done.code == 2
+        assert b"No such command 'impotr'. Did you mean import?" in done.err
 
     def test_an_unknown_flag_exits_2(self, cli):
         done = cli(["import", "qa.jsonl", "--overwrit"])

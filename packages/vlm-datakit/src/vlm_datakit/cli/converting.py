@@ -26,7 +26,14 @@ _SHOWN = 20
 @click.command("convert")
 @click.argument("source", default="-", metavar="[IN]")
 @click.argument("output", default="-", metavar="[OUT]")
-@click.option("--from", "format_", default="auto", show_default=True, metavar="FORMAT")
+@click.option(
+    "--from",
+    "format_",
+    default="auto",
+    show_default=True,
+    metavar="FORMAT",
+    help="openai, simple, trl, or pkg.module:NAME",
+)
 @click.option("--to", "target", required=True, metavar="FORMAT", help="openai, simple or trl")
 @click.option("--split", metavar="NAME", help="Of an import [default: all, one after the other]")
 @click.option(
@@ -47,6 +54,8 @@ def command(source: str, output: str, **given: Any) -> None:
     """
     from vlm_datakit.conversion import ConvertRequest
 
+    if output != "-" and output == given["rejects"]:
+        raise UsageError(f"{output}: rows and refused rows cannot go into one file")
     request = ConvertRequest(
         given["format_"],
         given["target"],

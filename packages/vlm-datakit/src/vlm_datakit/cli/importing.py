@@ -22,7 +22,14 @@ if TYPE_CHECKING:
 @click.command("import")
 @click.argument("sources", nargs=-1, required=True, metavar="[SPLIT=]FILE...|-")
 @click.option("-o", "--output", metavar="OUT", help="Output folder [default: named as the source]")
-@click.option("--from", "format_", default="auto", show_default=True, metavar="FORMAT")
+@click.option(
+    "--from",
+    "format_",
+    default="auto",
+    show_default=True,
+    metavar="FORMAT",
+    help="openai, simple, trl, or pkg.module:NAME",
+)
 @click.option("--split", metavar="NAME", help="Split of sources without SPLIT= [default: train]")
 @click.option(
     "--max-rejects",
@@ -124,7 +131,8 @@ def _say_summary(summary: Summary) -> None:
         say(f"{summary.slices_resumed} of {summary.slices} slices were done before")
     splits = ", ".join(f"{name} {rows:,}" for name, rows in summary.splits.items())
     mib = summary.shard_bytes / 2**20
+    ledger = f" (see {summary.output}/rejects)" if summary.rejected else ""
     say(
         f"{summary.output}: {summary.written:,} rows written ({splits}), "
-        f"{summary.rejected:,} refused, {summary.images:,} pictures, {mib:.1f} MiB"
+        f"{summary.rejected:,} refused{ledger}, {summary.images:,} pictures, {mib:.1f} MiB"
     )

@@ -18,7 +18,14 @@ _REFUSED, _FAULTY = 6, 3
 
 @click.command("validate")
 @click.argument("source", metavar="FILE|OUT|-")
-@click.option("--from", "format_", default="auto", show_default=True, metavar="FORMAT")
+@click.option(
+    "--from",
+    "format_",
+    default="auto",
+    show_default=True,
+    metavar="FORMAT",
+    help="openai, simple, trl, or pkg.module:NAME",
+)
 @click.option(
     "--image-root", multiple=True, metavar="DIR", help="Folder whose pictures rows may name."
 )

@@ -7,14 +7,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import orjson
-
 from vlm_datakit.errors import OUTSIDE_REASONS, OutputError, SourceError, TooManyRejects
 from vlm_datakit.events import Listener, Progress, Summary
 from vlm_datakit.plan import (
     Plan,
     RejectsAllowed,
     Slice,
+    SourceFile,
     fingerprint,
     plan_differences,
     plan_facts,
@@ -28,7 +27,8 @@ from vlm_datakit.runner.output import (
     locked,
     state_of,
 )
-from vlm_datakit.runner.work import RECEIPTS, Job, run_slice
+from vlm_datakit.runner.refusals import first_refusals
+from vlm_datakit.runner.work import RECEIPTS, REJECTS, Job, run_slice
 from vlm_datakit.shards.manifest import (
     Receipt,
     has_its_files,
@@ -38,8 +38,6 @@ from vlm_datakit.shards.manifest import (
 )
 from vlm_datakit.sources.pipe import Pipe
 from vlm_datakit.sources.slices import cut
-
-_SHOWN = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +74,7 @@ def run(plan: Plan, out: Path, options: RunOptions, listener: Listener | None = 
             if is_new:
                 leave_no_trace(out, was_there=was_there)
             raise SourceError(f"{plan.files[0].name}: no rows; nothing was written")
-        _check_consent(place, summary, options.rejects_allowed)
+        _check_consent(place, plan.files, summary, options.rejects_allowed)
         commit(place, plan, receipts)
     return summary
 
@@ -173,31 +171,16 @@ def _summary(out: Path, receipts: Sequence[Receipt], resumed: int) -> Summary:
     )
 
 
-def _check_consent(place: Place, summary: Summary, allowed: RejectsAllowed) -> None:
+def _check_consent(
+    place: Place, files: Sequence[SourceFile], summary: Summary, allowed: RejectsAllowed
+) -> None:
     if summary.written and allowed.admits(summary.rejected, summary.rows):
         return
     what = f"{summary.rejected:,} of {summary.rows:,} rows were refused"
     if not summary.written:
         what = f"all {summary.rows:,} rows were refused"
-    first = first_rejects(place.work)
+    first = first_refusals(place.work / REJECTS, files)
     raise TooManyRejects(f"{what}; nothing was committed", summary.rows, summary.by_reason, first)
-
-
-def first_rejects(work: Path) -> list[str]:
-    """Return the first lines of a ledger, each as one line for a person."""
-    lines: list[str] = []
-    for path in sorted((work / "rejects").glob("rejects-*.jsonl")):
-        with path.open("rb") as stream:
-            for raw in stream:
-                if len(lines) >= _SHOWN:
-                    return lines
-                lines.append(_spelled(orjson.loads(raw)))
-    return lines
-
-
-def _spelled(line: dict[str, str]) -> str:
-    at = line.get("line", f"byte {line['offset']}")
-    return f"{line['source']}:{at} {line['where']} {line['reason']}: {line['seen']}"
 
 
 def _finished_before(out: Path) -> Summary:

@@ -27,7 +27,9 @@ def open_new(path: Path, *, overwrite: bool) -> Iterator[IO[bytes]]:
     Raises:
         OutputError: if it exists and is not to be overwritten, or cannot be written.
     """
-    if path.exists() and not path.is_file() and not path.is_dir():
+    if path.is_dir():
+        raise OutputError(f"{path}: Is a directory")
+    if path.exists() and not path.is_file():
         with path.open("wb") as stream:
             yield stream
         return
