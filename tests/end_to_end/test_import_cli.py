@@ -267,6 +267,45 @@ class TestRefusedRows:
         assert last_error(done.err).startswith("the first 1,000 rows were all refused")
         assert b"field-not-text     1,000" in done.err
 
+    def test_rows_that_name_pictures_elsewhere_are_told_which_root_would_allow_it(
+        self, cli, write_jsonl, tmp_path, png_bytes
+    ):
+        away = tmp_path / "pictures" / "scans"
+        away.mkdir(parents=True)
+        (away / "a.png").write_bytes(png_bytes(4, 4))
+        (tmp_path / "rows").mkdir()
+        write_jsonl(tmp_path / "rows" / "qa.jsonl", [{**QA[0], "image": str(away / "a.png")}])
+
+        refused = cli(["import", "rows/qa.jsonl", "-o", "out"])
+        allowed = cli(["import", "rows/qa.jsonl", "-o", "out", "--image-root", away])
+
+        assert (refused.code, allowed.code) == (6, 0)
+        assert f"rows name pictures below {away}; if you trust them, add" in refused.err.decode()
+        assert f"  --image-root {away}" in refused.err.decode().splitlines()
+
+    def test_json_tells_of_a_refusal_too(self, cli, write_jsonl, tmp_path):
+        write_jsonl(tmp_path / "qa.jsonl", [*QA, BAD])
+
+        done = cli(["import", "qa.jsonl", "-o", "out", "--json"])
+
+        assert done.code == 6
+        assert json.loads(done.out) == {
+            "output": "out",
+            "committed": False,
+            "rows": 7,
+            "written": 0,
+            "by_reason": {"json-invalid": 1},
+        }
+
+    def test_quiet_says_only_how_it_ended(self, cli, write_jsonl, tmp_path):
+        write_jsonl(tmp_path / "qa.jsonl", [*QA, BAD])
+
+        done = cli(["import", "qa.jsonl", "-o", "out", "-q", "--max-rejects", 1])
+
+        assert done.err.decode().splitlines() == [
+            "out: 6 rows written (train 6), 1 refused (see out/rejects), 0 pictures, 0.0 MiB"
+        ]
+
     def test_only_the_first_twenty_are_a_line_each(self, cli, write_jsonl, tmp_path):
         write_jsonl(tmp_path / "qa.jsonl", [*QA, *[BAD] * 30])
 
@@ -508,7 +547,20 @@ class TestBadInput:
         done = cli(["import", "set", "-o", "out"])
 
         assert done.code == 3
-        assert error_line(done.err) == "set: a folder with no train.jsonl or train-*.jsonl in it"
+        assert error_line(done.err) == (
+            "set: no train.jsonl or train-*.jsonl in this folder; JSON lines in it: none"
+        )
+
+    def test_a_finished_import_is_no_source_and_says_what_reads_it(self, cli, write_jsonl):
+        write_jsonl(Path("qa.jsonl"), QA)
+        cli(["import", "qa.jsonl", "-o", "out"])
+
+        done = cli(["import", "out", "-o", "again"])
+
+        assert done.code == 3
+        assert (
+            error_line(done.err) == "out: a finished import already; convert and validate read it"
+        )
 
     @pytest.mark.skipif(os.geteuid() == 0, reason="root may read anything")
     def test_a_file_without_permission(self, cli, write_jsonl, tmp_path):

@@ -144,7 +144,10 @@ def test_a_picture_is_no_source(saved: Callable[..., bytes]) -> None:
         ),
         pytest.param("fifo", "fifo: not a regular file", id="a FIFO"),
         pytest.param(
-            "dev=sub", "sub: a folder with no dev.jsonl or dev-*.jsonl in it", id="no such split"
+            "dev=sub",
+            "sub: no dev.jsonl or dev-*.jsonl in this folder; "
+            "JSON lines in it: train-1.jsonl, train.jsonl, training.jsonl",
+            id="no such split",
         ),
     ],
 )

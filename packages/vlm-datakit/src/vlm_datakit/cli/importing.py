@@ -11,12 +11,14 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from vlm_datakit.cli.talk import progress_listener, say, say_counts, say_refused
-from vlm_datakit.errors import TooManyRejects
+from vlm_datakit.errors import Reason, TooManyRejects
 from vlm_datakit.plan import parse_rejects_allowed
 
 if TYPE_CHECKING:
     from vlm_datakit.events import Summary
-    from vlm_datakit.importing import ImportRequest
+    from vlm_datakit.plan import Plan, RejectsAllowed
+    from vlm_datakit.sources.pipe import Pipe
+    from vlm_datakit.sources.survey import Survey
 
 
 @click.command("import")
@@ -59,49 +61,62 @@ def command(sources: tuple[str, ...], **given: Any) -> None:
     After a kill the same command goes on. Refused rows stand in OUT/rejects with their
     reasons; if there are more of them than --max-rejects, nothing is committed.
     """
-    from vlm_datakit.importing import ImportRequest, default_output, reads_stdin
-
-    out = given["output"] or default_output(sources[0])
-    request = ImportRequest(
-        sources,
-        given["format_"],
-        given["split"],
-        given["image_root"],
-        given["with_images"],
-        given["rejects_raw"],
-    )
-    try:
-        summary = _run(request, out, given)
-    except TooManyRejects as error:
-        _say_refusal(error, from_pipe=reads_stdin(sources))
-        raise
-    _say_summary(summary)
-    if given["as_json"]:
-        import orjson
-
-        click.echo(orjson.dumps({**asdict(summary), "rejected": summary.rejected}).decode())
-
-
-def _run(request: ImportRequest, out: str, given: dict[str, Any]) -> Summary:
-    from vlm_datakit.importing import plan_import, reads_stdin
-    from vlm_datakit.runner.inline import RunOptions, run
+    from vlm_datakit.importing import ImportRequest, default_output, plan_import, reads_stdin
     from vlm_datakit.sources.pipe import Pipe
 
+    out = given["output"] or default_output(sources[0])
     allowed = parse_rejects_allowed(given["max_rejects"])
-    pipe = Pipe(sys.stdin.buffer) if reads_stdin(request.sources) else None
+    names = ("format_", "split", "image_root", "with_images", "rejects_raw")
+    request = ImportRequest(sources, *(given[name] for name in names))
+    pipe = Pipe(sys.stdin.buffer) if reads_stdin(sources) else None
     plan, found = plan_import(request, pipe)
     if not given["quiet"]:
-        pictures = "with pictures" if plan.with_images else "text only"
-        say(f"{plan.files[0].name}: read as {found.format} ({found.evidence}), {pictures}")
-        if given["output"] is None:
-            say(f"writing to {out}/, a folder named after the source (-o names another)")
+        _say_plan(plan, found, out, is_named=given["output"] is not None)
+    try:
+        summary = _run(plan, out, allowed, pipe, given)
+    except TooManyRejects as error:
+        _say_refusal(error, found, from_pipe=pipe is not None, quiet=given["quiet"])
+        if given["as_json"]:
+            facts = {"rows": error.rows, "written": 0, "by_reason": error.by_reason}
+            _print_json({"output": out, "committed": False, **facts})
+        raise
+    _say_summary(summary, quiet=given["quiet"])
+    if given["as_json"]:
+        _print_json({**asdict(summary), "rejected": summary.rejected, "committed": True})
+
+
+def _print_json(value: dict[str, Any]) -> None:
+    import orjson
+
+    click.echo(orjson.dumps(value).decode())
+
+
+def _say_plan(plan: Plan, found: Survey, out: str, *, is_named: bool) -> None:
+    pictures = "with pictures" if plan.with_images else "text only"
+    say(f"{plan.files[0].name}: read as {found.format} ({found.evidence}), {pictures}")
+    if not is_named:
+        say(f"writing to {out}/, a folder named after the source (-o names another)")
+
+
+def _run(
+    plan: Plan, out: str, allowed: RejectsAllowed, pipe: Pipe | None, given: dict[str, Any]
+) -> Summary:
+    from vlm_datakit.runner.inline import RunOptions, run
+
+    options = RunOptions(allowed, given["overwrite"], pipe)
     with progress_listener(quiet=given["quiet"]) as listener:
-        return run(plan, Path(out), RunOptions(allowed, given["overwrite"], pipe), listener)
+        return run(plan, Path(out), options, listener)
 
 
-def _say_refusal(error: TooManyRejects, *, from_pipe: bool) -> None:
-    say_refused(error.first)
-    say_counts("refused, by reason:", error.by_reason)
+def _say_refusal(error: TooManyRejects, found: Survey, *, from_pipe: bool, quiet: bool) -> None:
+    if not quiet:
+        say_refused(error.first)
+        say_counts("refused, by reason:", error.by_reason)
+    if Reason.IMAGE_OUTSIDE_ROOT in error.by_reason and found.picture_parent:
+        say(f"rows name pictures below {found.picture_parent}; if you trust them, add")
+        say(f"  --image-root {shlex.quote(found.picture_parent)}")
+    if missing := error.by_reason.get(Reason.IMAGE_FILE_MISSING):
+        say(f"{missing:,} of them name files that are not there; a rerun looks again")
     refused = sum(error.by_reason.values())
     if error.rows > refused:
         kept = "the rows of a pipe are not kept" if from_pipe else "the work done is kept"
@@ -119,16 +134,11 @@ def _accepting_command(refused: int) -> str:
     return shlex.join(["vlm-datakit", *words])
 
 
-def _say_summary(summary: Summary) -> None:
+def _say_summary(summary: Summary, *, quiet: bool) -> None:
     if summary.finished_before:
         say(f"{summary.output}: finished before, nothing to do")
-    say_counts("refused, by reason:", summary.by_reason)
-    say_counts("warned, rows by reason:", summary.warnings, hints=False)
-    if summary.rewritten:
-        causes = ", ".join(f"{count:,} {cause}" for cause, count in summary.rewritten.items())
-        say(f"pictures rewritten, by cause: {causes}")
-    if summary.slices_resumed:
-        say(f"{summary.slices_resumed} of {summary.slices} slices were done before")
+    if not quiet:
+        _say_details(summary)
     splits = ", ".join(f"{name} {rows:,}" for name, rows in summary.splits.items())
     mib = summary.shard_bytes / 2**20
     ledger = f" (see {summary.output}/rejects)" if summary.rejected else ""
@@ -136,3 +146,13 @@ def _say_summary(summary: Summary) -> None:
         f"{summary.output}: {summary.written:,} rows written ({splits}), "
         f"{summary.rejected:,} refused{ledger}, {summary.images:,} pictures, {mib:.1f} MiB"
     )
+
+
+def _say_details(summary: Summary) -> None:
+    say_counts("refused, by reason:", summary.by_reason)
+    say_counts("warned, rows by reason:", summary.warnings, hints=False)
+    if summary.rewritten:
+        causes = ", ".join(f"{count:,} {cause}" for cause, count in summary.rewritten.items())
+        say(f"pictures rewritten, by cause: {causes}")
+    if summary.slices_resumed:
+        say(f"{summary.slices_resumed} of {summary.slices} slices were done before")

@@ -71,8 +71,14 @@ def _expanded(name: str, split: str) -> list[tuple[str, str]]:
 def _files_of_split(folder: Path, split: str) -> list[Path]:
     named = re.compile(rf"{re.escape(split)}([-_.].*)?\.(jsonl|ndjson)")
     found = sorted(path for path in folder.iterdir() if named.fullmatch(path.name))
+    if not found and (folder / "manifest.json").exists():
+        raise SourceError(f"{folder}: a finished import already; convert and validate read it")
     if not found:
-        raise SourceError(f"{folder}: a folder with no {split}.jsonl or {split}-*.jsonl in it")
+        there = ", ".join(sorted(path.name for path in folder.glob("*.jsonl"))[:5]) or "none"
+        raise SourceError(
+            f"{folder}: no {split}.jsonl or {split}-*.jsonl in this folder; "
+            f"JSON lines in it: {there}"
+        )
     return found
 
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Sequence
+import os
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,7 +23,11 @@ _NAMED = frozenset({ImageForm.PATH, ImageForm.URL})
 
 @dataclass(frozen=True, slots=True)
 class Survey:
-    """What the first rows tell: format and why, layout, whether and how they have pictures."""
+    """What the first rows tell: format and why, layout, whether and how they have pictures.
+
+    ``picture_parent`` is the folder below which all absolute paths of pictures lie, if
+    rows name any.
+    """
 
     format: str
     evidence: str
@@ -30,6 +35,7 @@ class Survey:
     with_images: bool
     names_pictures: bool
     rows: int
+    picture_parent: str | None = None
 
 
 def first_rows(file: SourceFile, pipe: Pipe | None) -> list[Row]:
@@ -66,9 +72,23 @@ def survey(rows: Sequence[Row], source: str, format_: Format | None) -> Survey:
         guess = choose(detect(fields), fields, source)
         format_, evidence = guess.format, guess.evidence
     drafts = [draft for row in rows if (draft := _draft(row, format_)) is not None]
-    forms = {image.form for draft in drafts for image in draft.images}
+    images = [image for draft in drafts for image in draft.images]
+    named = [image for image in images if image.form in _NAMED]
     layout = layout_of(drafts[0].with_images(())) if drafts else "conversation"
-    return Survey(format_.name, evidence, layout, bool(forms), bool(forms & _NAMED), len(rows))
+    return Survey(
+        format_.name,
+        evidence,
+        layout,
+        bool(images),
+        bool(named),
+        len(rows),
+        _common_parent(image.value for image in named),
+    )
+
+
+def _common_parent(names: Iterable[str]) -> str | None:
+    folders = {os.path.dirname(name) for name in names if os.path.isabs(name)}  # noqa: PTH117, PTH120 - texts, not files
+    return os.path.commonpath(folders) if folders else None
 
 
 def _draft(row: Row | Rejected, format_: Format) -> Draft | None:
