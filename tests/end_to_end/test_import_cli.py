@@ -551,16 +551,16 @@ class TestBadInput:
             "set: no train.jsonl or train-*.jsonl in this folder; JSON lines in it: none"
         )
 
-    def test_a_finished_import_is_no_source_and_says_what_reads_it(self, cli, write_jsonl):
-        write_jsonl(Path("qa.jsonl"), QA)
-        cli(["import", "qa.jsonl", "-o", "out"])
+    def test_a_finished_import_is_no_source_and_says_what_reads_it(
+        self, cli, write_jsonl, tmp_path
+    ):
+        write_jsonl(tmp_path / "qa.jsonl", QA)
+        first = cli(["import", "qa.jsonl", "-o", "out"])
 
         done = cli(["import", "out", "-o", "again"])
 
-        assert done.code == 3
-        assert (
-            error_line(done.err) == "out: a finished import already; convert and validate read it"
-        )
+        words = "out: a finished import already; convert and validate read it"
+        assert (first.code, done.code, error_line(done.err)) == (0, 3, words)
 
     @pytest.mark.skipif(os.geteuid() == 0, reason="root may read anything")
     def test_a_file_without_permission(self, cli, write_jsonl, tmp_path):
