@@ -11,6 +11,12 @@ from typing import IO, TYPE_CHECKING, Any
 
 import click
 
+from vlm_datakit.cli.options import (
+    format_option,
+    image_root_option,
+    quiet_option,
+    rejects_raw_option,
+)
 from vlm_datakit.cli.talk import say, say_counts, say_refused
 from vlm_datakit.errors import TooManyRejects, UsageError
 
@@ -26,26 +32,17 @@ _SHOWN = 20
 @click.command("convert")
 @click.argument("source", default="-", metavar="[IN]")
 @click.argument("output", default="-", metavar="[OUT]")
-@click.option(
-    "--from",
-    "format_",
-    default="auto",
-    show_default=True,
-    metavar="FORMAT",
-    help="openai, simple, trl, or pkg.module:NAME",
-)
+@format_option
 @click.option("--to", "target", required=True, metavar="FORMAT", help="openai, simple or trl")
 @click.option("--split", metavar="NAME", help="Of an import [default: all, one after the other]")
-@click.option(
-    "--image-root", multiple=True, metavar="DIR", help="Folder whose pictures rows may name."
-)
+@image_root_option
 @click.option("--rejects", metavar="FILE", help="Write refused rows to a ledger.")
-@click.option("--rejects-raw", is_flag=True, help="Keep refused rows whole in the ledger.")
+@rejects_raw_option
 @click.option(
     "--allow-loss", is_flag=True, help="Leave out what the target cannot hold, and count it."
 )
 @click.option("--overwrite", is_flag=True, help="Replace OUT and the ledger if they exist.")
-@click.option("-q", "--quiet", is_flag=True, help="Say only how it ended.")
+@quiet_option
 def command(source: str, output: str, **given: Any) -> None:
     """Turn rows of one format into another.
 

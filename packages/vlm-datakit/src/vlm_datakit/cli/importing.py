@@ -10,6 +10,12 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from vlm_datakit.cli.options import (
+    format_option,
+    image_root_option,
+    quiet_option,
+    rejects_raw_option,
+)
 from vlm_datakit.cli.talk import progress_listener, say, say_counts, say_refused
 from vlm_datakit.errors import Reason, TooManyRejects
 from vlm_datakit.plan import parse_rejects_allowed
@@ -24,14 +30,7 @@ if TYPE_CHECKING:
 @click.command("import")
 @click.argument("sources", nargs=-1, required=True, metavar="[SPLIT=]FILE...|-")
 @click.option("-o", "--output", metavar="OUT", help="Output folder [default: named as the source]")
-@click.option(
-    "--from",
-    "format_",
-    default="auto",
-    show_default=True,
-    metavar="FORMAT",
-    help="openai, simple, trl, or pkg.module:NAME",
-)
+@format_option
 @click.option("--split", metavar="NAME", help="Split of sources without SPLIT= [default: train]")
 @click.option(
     "--max-rejects",
@@ -40,21 +39,16 @@ if TYPE_CHECKING:
     metavar="N|P%",
     help="How many refused rows you consent to.",
 )
-@click.option(
-    "--image-root",
-    multiple=True,
-    metavar="DIR",
-    help="Folder whose pictures rows may name; repeatable.",
-)
+@image_root_option
 @click.option(
     "--with-images/--text-only",
     default=None,
     help="Insist on shards with, or without, pictures [default: as the first rows]",
 )
-@click.option("--rejects-raw", is_flag=True, help="Keep refused rows whole in the ledger.")
+@rejects_raw_option
 @click.option("--overwrite", is_flag=True, help="Replace a finished import of another plan.")
 @click.option("--json", "as_json", is_flag=True, help="Print the summary as JSON.")
-@click.option("-q", "--quiet", is_flag=True, help="Say only how it ended.")
+@quiet_option
 def command(sources: tuple[str, ...], **given: Any) -> None:
     """Turn rows into normalized shards.
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from vlm_datakit.cli.options import format_option, image_root_option
 from vlm_datakit.cli.talk import say, say_counts, say_refused
 
 if TYPE_CHECKING:
@@ -18,17 +19,8 @@ _REFUSED, _FAULTY = 6, 3
 
 @click.command("validate")
 @click.argument("source", metavar="FILE|OUT|-")
-@click.option(
-    "--from",
-    "format_",
-    default="auto",
-    show_default=True,
-    metavar="FORMAT",
-    help="openai, simple, trl, or pkg.module:NAME",
-)
-@click.option(
-    "--image-root", multiple=True, metavar="DIR", help="Folder whose pictures rows may name."
-)
+@format_option
+@image_root_option
 @click.option(
     "--read-data", is_flag=True, help="Of an import: hash every file, decode every picture."
 )
