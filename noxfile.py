@@ -248,9 +248,9 @@ def prepare() -> None:
 
 
 def run(session: nox.Session, *command: str) -> None:
-    """Run a command with .venv activated; ``python`` is .venv's."""
+    """Run a command with .venv activated, .venv's own where it has one."""
     path = os.pathsep.join([str(VENV / SCRIPTS), os.environ.get("PATH", "")])
-    executable = str(python_of(VENV)) if command[0] == "python" else command[0]
+    executable = shutil.which(command[0], path=path) or command[0]  # nox looks in its own PATH
     environment = {"PATH": path, "VIRTUAL_ENV": str(VENV)}
     session.run(executable, *command[1:], env=environment, external=True)
 
