@@ -115,11 +115,11 @@ def summary(
         reasons = ", ".join(f"{count} {reason}" for reason, count in told["by_reason"].items())
         lines.append(f"  {task.name:5}  {told['written']:,} rows kept, {told['rejected']} refused")
         lines.append(f"         ({reasons})")
-    lines += ["", "  exact match on held-out digits   before   after", ""]
+    lines += ["", "  exact match on held-out digits  before   after", ""]
     for task in TASKS:
         before, after = scores[task.name]
         what = "all weights" if task.base == "tiny" else "LoRA"
-        lines.append(f"  {task.name:5} ({what:11})              {before:7.1%} {after:7.1%}")
+        lines.append(f"  {task.name:5}  {what:24} {before:8.1%} {after:7.1%}")
     lines += ["", *_places(folder), "=" * 72]
     return "\n".join(lines)
 
