@@ -57,8 +57,9 @@ def read_rows(stream: Lines, span: Span) -> Iterator[Row | Rejected]:
         if len(line) > span.max_line_bytes and not line.endswith(b"\n"):
             offset += _skip_line(stream)
             yield Rejected(origin, Reason.LINE_TOO_LONG, "$", f"over {span.max_line_bytes} bytes")
-        elif text := _bare(line, origin.offset):
-            yield _row(text, origin, keep_raw=span.keep_raw)
+        elif line := _bare(line, origin.offset):
+            row, line = _row(line, origin, keep_raw=span.keep_raw), b""  # up to 64 MiB less
+            yield row
 
 
 def _bare(line: bytes, offset: int) -> bytes:
