@@ -55,6 +55,7 @@ def run(plan: Plan, out: Path, options: RunOptions, listener: Listener | None = 
     Raises:
         TooManyRejects: beyond the consent; receipts are kept and nothing is committed.
         OutputError: the folder is not ours, locked, or finished under another plan.
+        SourceError: no rows, or a source changed while it was read.
     """
     plan_id, was_there = fingerprint(plan), out.exists()
     if _is_finished(plan, plan_id, out, options):
@@ -75,6 +76,7 @@ def run(plan: Plan, out: Path, options: RunOptions, listener: Listener | None = 
                 leave_no_trace(out, was_there=was_there)
             raise SourceError(f"{plan.files[0].name}: no rows; nothing was written")
         _check_consent(place, plan.files, summary, options.rejects_allowed)
+        _check_unchanged(plan.files)
         commit(place, plan, receipts)
     return summary
 
@@ -181,6 +183,18 @@ def _check_consent(
         what = f"all {summary.rows:,} rows were refused"
     first = first_refusals(place.work / REJECTS, files)
     raise TooManyRejects(f"{what}; nothing was committed", summary.rows, summary.by_reason, first)
+
+
+def _check_unchanged(files: Sequence[SourceFile]) -> None:
+    """Hold the sources to what the plan says of them, now that all is read."""
+    for file in files:
+        if file.is_pipe:
+            continue
+        status = Path(file.path).stat()
+        if (status.st_size, status.st_mtime_ns) != (file.size_bytes, file.mtime_ns):
+            raise SourceError(
+                f"{file.name}: changed while it was imported; nothing was committed, run again"
+            )
 
 
 def _finished_before(out: Path) -> Summary:
