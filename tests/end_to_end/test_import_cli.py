@@ -104,6 +104,15 @@ class TestGoesWell:
 
         assert json.loads(done.out)["splits"] == {split: rows}
 
+    def test_a_dash_in_a_split_is_mapped_and_said(self, cli, write_jsonl, tmp_path):
+        write_jsonl(tmp_path / "qa.jsonl", QA)
+
+        done = cli(["import", "qa.jsonl", "--split", "train-2024", "-o", "out"])
+
+        assert done.code == 0
+        assert shards(tmp_path / "out") == ["train_2024-00000-000.parquet"]
+        assert b"split train-2024 is written as train_2024: " in done.err
+
     def test_standard_input(self, cli):
         lines = b"".join(json.dumps(row).encode() + b"\n" for row in QA)
 

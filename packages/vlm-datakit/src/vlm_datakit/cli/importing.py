@@ -66,6 +66,7 @@ def command(sources: tuple[str, ...], **given: Any) -> None:
     plan, found = plan_import(request, pipe)
     if not given["quiet"]:
         _say_plan(plan, found, out, is_named=given["output"] is not None)
+        _say_mapped_splits(plan, [given["split"] or "", *(s.partition("=")[0] for s in sources)])
     try:
         summary = _run(plan, out, allowed, pipe, given)
     except TooManyRejects as error:
@@ -90,6 +91,14 @@ def _say_plan(plan: Plan, found: Survey, out: str, *, is_named: bool) -> None:
     say(f"{plan.files[0].name}: read as {found.format} ({found.evidence}), {pictures}")
     if not is_named:
         say(f"writing to {out}/, a folder named after the source (-o names another)")
+
+
+def _say_mapped_splits(plan: Plan, names: list[str]) -> None:
+    splits = {file.split for file in plan.files}
+    for name in names:
+        mapped = name.replace("-", "_")
+        if mapped != name and mapped in splits:
+            say(f"split {name} is written as {mapped}: load_dataset takes no dash in a split")
 
 
 def _run(
