@@ -39,6 +39,7 @@ def test_another_model_has_another_identity(tiny_folder: Path, tmp_path: Path) -
             {"adapter_config.json": {"base_model_name_or_path": "owner/base"}},
             "an adapter, not a model; its base is owner/base",
         ),
+        ({"config.json": {"model_type": "qwen2_5_vl"}}, "no preprocessor_config.json: sizes and"),
         ({"config.json": ["a"]}, "expected a JSON object, found list"),
     ],
 )
@@ -88,3 +89,24 @@ def test_a_model_without_words_is_refused(tmp_path: Path, tiny_words: Path, miss
 
     with pytest.raises(SourceError, match=r"no (tokenizer\.json|chat template)"):
         read_chat(tmp_path, reads_pictures=True)
+
+
+@pytest.mark.parametrize(
+    ("template", "said"),
+    [
+        ("{% for", "the chat template is no jinja template"),
+        ("{{ raise_exception('no way') }}", "the chat template refuses a conversation (no way)"),
+    ],
+)
+def test_a_template_that_fails_is_one_line(
+    tmp_path: Path, tiny_words: Path, template: str, said: str
+) -> None:
+    for path in tiny_words.iterdir():
+        (tmp_path / path.name).write_bytes(path.read_bytes())
+    (tmp_path / "chat_template.jinja").write_text(template)
+
+    with pytest.raises(SourceError) as caught:
+        read_chat(tmp_path, reads_pictures=True).write([{"role": "user", "content": []}])
+
+    assert said in str(caught.value)
+    assert "\n" not in str(caught.value)

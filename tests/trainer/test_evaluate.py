@@ -12,7 +12,7 @@ from vlm_trainer.evaluate import EvaluateConfig, evaluate
 from vlm_trainer.generate import GenerateConfig, generate
 from vlm_trainer.run import train
 from vlm_trainer.settings import read_config
-from vlm_trainer.trained import find_trained
+from vlm_trainer.trained import find_trained, read_trained_rule
 
 pytestmark = pytest.mark.slow
 
@@ -112,3 +112,8 @@ def test_what_names_no_model_is_refused(learned: tuple[Path, Path, Path]) -> Non
     with pytest.raises(UsageError, match="is an adapter itself"):
         find_trained(str(folder / "lora"), folder / "lora")
     assert find_trained(str(folder / "lora"), None) == find_trained(None, folder / "lora")
+
+
+def test_pixel_limits_that_exclude_each_other_are_refused(tiny_words: Path, chat: Any) -> None:
+    with pytest.raises(UsageError, match="min_pixels 100 and max_pixels 10: no size lies between"):
+        read_trained_rule(tiny_words, chat, (100, 10))

@@ -158,6 +158,26 @@ def test_a_folder_with_something_else_is_refused_untouched(digits: Path, tmp_pat
     assert contents(output) == before
 
 
+def test_an_output_that_cannot_be_written_is_one_line(digits: Path, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("mine")
+
+    with pytest.raises(OutputError, match=r"file/out: cannot be written \(Not a directory\)"):
+        train(config(digits, tmp_path / "file" / "out"), silent)
+
+
+def test_a_start_that_failed_before_a_step_leaves_the_folder_free(
+    digits: Path, tmp_path: Path
+) -> None:
+    wrong = config(digits, tmp_path / "out", max_steps=1, trainer={"optim": "nonsense"})
+    with pytest.raises(UsageError, match="SFTConfig refuses the settings: nonsense is not a valid"):
+        train(wrong, silent)
+
+    summary = train(config(digits, tmp_path / "out", max_steps=1), silent)
+
+    assert summary.steps == 1
+    assert "nonsense" not in (tmp_path / "out" / "run.json").read_text()
+
+
 def test_rows_that_cannot_be_trained_stop_the_run_before_it_begins(
     make_import: Callable[..., Path], rows: Any, tmp_path: Path
 ) -> None:
@@ -228,6 +248,24 @@ def test_fields_of_sftconfig_pass_and_unknown_ones_do_not(digits: Path, tmp_path
     with pytest.raises(UsageError, match="SFTConfig has no field 'assistant_only_loss'"):
         train(config(digits, tmp_path / "b", trainer={"assistant_only_loss": True}), silent)
     assert train(config(digits, tmp_path / "c", trainer={"optim": "sgd"}), silent).steps == 2
+
+
+@pytest.mark.parametrize("last", [2, 4])
+def test_full_tuning_goes_on_from_the_weights_of_its_checkpoint(
+    digits: Path, tmp_path: Path, last: int
+) -> None:
+    options = {"tuning": "full", "learning_rate": 1e-2, "max_steps": 4, "save_steps": 2}
+    output = tmp_path / "out"
+    train(config(digits, output, **options), silent)
+    weights = (output / "model.safetensors").read_bytes()
+    (output / "finished.json").unlink()
+    for checkpoint in set(output.glob("checkpoint-*")) - {output / f"checkpoint-{last}"}:
+        (checkpoint / "complete.json").unlink()
+
+    summary = train(config(digits, output, **options), silent)
+
+    assert (summary.steps, summary.resumed_from) == (4, last)
+    assert (output / "model.safetensors").read_bytes() == weights
 
 
 def test_a_checkpoint_at_the_last_step_is_only_finished(digits: Path, tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 from typing import Any
 
@@ -9,9 +10,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vlm_trainer.config import TrainConfig, check_complete, from_flat, options, to_flat
+from vlm_trainer.config import SCHEDULERS, TrainConfig, check_complete, from_flat, options, to_flat
 from vlm_trainer.errors import UsageError
-from vlm_trainer.settings import check_trainer_fields, dump_config, read_config
+from vlm_trainer.settings import (
+    check_trainer_fields,
+    dump_config,
+    read_config,
+    typed_trainer_fields,
+)
 
 DEFAULTS = {
     "gradient_accumulation_steps": 8,
@@ -84,6 +90,8 @@ def test_a_config_survives_being_written_and_read(values: dict[str, Any]) -> Non
         ("lora_scope: []", "lora_scope is empty; choose from language, vision, merger"),
         ("packing: true", "packing needs max_length, the tokens of a packed row"),
         ("max_pixels: 1", "min_pixels 3136 is above max_pixels 1"),
+        ("max_steps: 0", "max_steps is 0; it must be at least 1, or -1 for epochs"),
+        ("max_steps: -5", "max_steps is -5; it must be at least 1, or -1 for epochs"),
         ("trainer: 3", "x.yaml: trainer wants a mapping of SFTConfig fields"),
         ("trainer: {lora_r: 3}", "x.yaml: 'lora_r' belongs at the top level, not under trainer"),
         ("- a", "x.yaml: expected keys and values, found list"),
@@ -126,3 +134,20 @@ def test_every_option_has_a_help_and_a_default_of_its_kind() -> None:
         kind, default = field.metadata["kind"], field.default
         assert field.metadata["help"], name
         assert default is None or isinstance(default, kind) or kind is float, name
+
+
+def test_a_number_that_yaml_reads_as_text_reaches_sftconfig_as_a_number() -> None:
+    known = dataclasses.make_dataclass("Known", [("adam_epsilon", float, 1e-6), ("optim", str, "")])
+    fields = {field.name: field for field in dataclasses.fields(known)}
+
+    typed = typed_trainer_fields({"adam_epsilon": "1e-8", "optim": "sgd"}, fields)
+
+    assert typed == {"adam_epsilon": 1e-8, "optim": "sgd"}
+    with pytest.raises(UsageError, match="trainer: adam_epsilon wants float"):
+        typed_trainer_fields({"adam_epsilon": "0.9x"}, fields)
+
+
+def test_every_scheduler_is_one_of_transformers() -> None:
+    from transformers.trainer_utils import SchedulerType
+
+    assert set(SCHEDULERS) <= {str(kind.value) for kind in SchedulerType}

@@ -15,6 +15,7 @@ from vlm_trainer.tiny import write_tiny, write_tiny_words
 
 TINY = {"tiny": True, "tiny-text": False}  # name -> has a vision tower
 FAMILIES = {"qwen2_5_vl": True, "qwen2_vl": True, "qwen2": False}  # model type -> reads pictures
+PROCESSORS = ("preprocessor_config.json", "processor_config.json")
 HUB_FILES = ("*.json", "*.jinja", "merges.txt")
 
 
@@ -49,8 +50,8 @@ def find_base(name: str, revision: str = "main", *, with_weights: bool = True) -
         with_weights: False when only words and sizes are wanted (no torch is needed).
 
     Raises:
-        SourceError: No such folder or model, an adapter instead of a model, or a family
-            that this package does not train.
+        SourceError: No such folder or model, an adapter instead of a model, a family that
+            this package does not train, or no image processor beside a model with pictures.
     """
     if name in TINY:
         folder, commit = _tiny_folder(name, with_weights=with_weights), None
@@ -59,12 +60,18 @@ def find_base(name: str, revision: str = "main", *, with_weights: bool = True) -
     else:
         folder, commit = _hub_folder(name, revision)
     weights = name if commit else str(folder)
+    reads_pictures = _reads_pictures(folder, name)
+    if reads_pictures and not any((folder / file).is_file() for file in PROCESSORS):
+        raise SourceError(
+            f"{name}: no {PROCESSORS[0]}: sizes and values of pictures are unknown; "
+            "copy it from the model's base"
+        )
     return BaseModel(
         name,
         folder,
         weights,
         commit,
-        _reads_pictures(folder, name),
+        reads_pictures,
         _identity(name, folder, commit),
     )
 

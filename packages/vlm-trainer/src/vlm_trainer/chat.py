@@ -85,6 +85,9 @@ def compile_template(source: str) -> Callable[..., str]:
     Returns:
         A function of messages, tools, and ``open_answer`` (``add_generation_prompt``).
 
+    Raises:
+        SourceError: It does not compile; the function raises it when the template refuses.
+
     Source:
         ``_compile_jinja_template`` in transformers/utils/chat_template_utils.py.
 
@@ -93,6 +96,7 @@ def compile_template(source: str) -> Callable[..., str]:
         >>> write([{"role": "user"}])
         'user;'
     """
+    from jinja2.exceptions import TemplateError
     from jinja2.ext import loopcontrols
     from jinja2.sandbox import ImmutableSandboxedEnvironment
 
@@ -102,7 +106,10 @@ def compile_template(source: str) -> Callable[..., str]:
     environment.filters["tojson"] = _to_json
     environment.globals["raise_exception"] = _raise_exception
     environment.globals["strftime_now"] = lambda form: datetime.now().strftime(form)
-    compiled = environment.from_string(source)
+    try:
+        compiled = environment.from_string(source)
+    except TemplateError as error:
+        raise SourceError(f"the chat template is no jinja template ({error})") from error
 
     def write(
         messages: Sequence[Message],
@@ -110,9 +117,12 @@ def compile_template(source: str) -> Callable[..., str]:
         *,
         open_answer: bool = False,
     ) -> str:
-        return compiled.render(
-            messages=messages, tools=list(tools) or None, add_generation_prompt=open_answer
-        )
+        try:
+            return compiled.render(
+                messages=messages, tools=list(tools) or None, add_generation_prompt=open_answer
+            )
+        except TemplateError as error:
+            raise SourceError(f"the chat template refuses a conversation ({error})") from error
 
     return write
 
@@ -122,8 +132,10 @@ def _read_template(folder: Path) -> str:
         path = folder / name
         if not path.is_file():
             continue
-        text = path.read_text(encoding="utf-8")
-        template = text if path.suffix == ".jinja" else json.loads(text).get("chat_template")
+        is_text = path.suffix == ".jinja"
+        template = (
+            path.read_text(encoding="utf-8") if is_text else read_json(path).get("chat_template")
+        )
         if isinstance(template, str):
             return template
     raise SourceError(f"{folder}: no chat template in {', '.join(TEMPLATE_FILES)}")

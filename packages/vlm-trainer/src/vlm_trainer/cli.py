@@ -17,6 +17,7 @@ from vlm_trainer.errors import VlmTrainerError
 
 DASHES = {"token_normalize_func": lambda name: name.replace("_", "-")}
 FILE = click.Path(path_type=Path)
+COUNT = click.IntRange(min=1)
 INTERRUPTED = 130
 
 
@@ -133,16 +134,15 @@ def model_options(command: Callable[..., None]) -> Callable[..., None]:
 @cli.command("evaluate", context_settings=DASHES)
 @click.option("--data", type=FILE, required=True, help="Folder of an import.")
 @click.option("--split", default="test", show_default=True, help="Held-out split.")
-@click.option("--limit", type=int, help="First so many rows.")
-@click.option("--batch-size", type=int, default=32, show_default=True)
+@click.option("--limit", type=COUNT, help="First so many rows.")
+@click.option("--batch-size", type=COUNT, default=32, show_default=True)
 @click.option("--json", "as_json", is_flag=True, help="Print the figures as JSON on stdout.")
 @model_options
 def evaluate_command(*, as_json: bool, **given: Any) -> None:
     """Measure loss and exact match on held-out rows."""
     from vlm_trainer.evaluate import EvaluateConfig, evaluate
 
-    click.echo("loading torch and the model; this takes some seconds", err=True)
-    result = evaluate(EvaluateConfig(**given))
+    result = evaluate(EvaluateConfig(**given), _say)
     if as_json:
         click.echo(json.dumps(asdict(result)))
         return
@@ -155,14 +155,13 @@ def evaluate_command(*, as_json: bool, **given: Any) -> None:
 @click.option("--prompt", required=True, help="The question.")
 @click.option("--image", "images", type=FILE, multiple=True, help="A picture; repeatable.")
 @click.option("--system", help="System message.")
-@click.option("--max-new-tokens", type=int, default=256, show_default=True)
+@click.option("--max-new-tokens", type=COUNT, default=256, show_default=True)
 @model_options
 def generate_command(**given: Any) -> None:
     """Answer one prompt about pictures; the answer goes to stdout."""
     from vlm_trainer.generate import GenerateConfig, generate
 
-    click.echo("loading torch and the model; this takes some seconds", err=True)
-    click.echo(generate(GenerateConfig(**given)))
+    click.echo(generate(GenerateConfig(**given), _say))
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -183,6 +182,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
     except (KeyboardInterrupt, click.Abort):
         click.echo("vlm-trainer: interrupted; the same command goes on", err=True)
         sys.exit(INTERRUPTED)
+
+
+def _say(line: str) -> None:
+    click.echo(line, err=True)
 
 
 def _config(config_file: Path | None, flags: dict[str, Any]) -> TrainConfig:

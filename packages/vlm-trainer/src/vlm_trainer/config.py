@@ -14,6 +14,11 @@ from typing import Any
 from vlm_trainer.errors import UsageError
 
 SCOPES = ("language", "vision", "merger")
+SCHEDULERS = (  # transformers' SchedulerType, known here before torch is; a test compares them
+    "linear", "cosine", "cosine_with_restarts", "polynomial", "constant", "constant_with_warmup",
+    "inverse_sqrt", "reduce_lr_on_plateau", "cosine_with_min_lr", "cosine_warmup_with_min_lr",
+    "warmup_stable_decay",
+)  # fmt: skip
 
 
 def option(kind: type, default: Any, text: str, choices: tuple[str, ...] = ()) -> Any:
@@ -76,7 +81,7 @@ class ScheduleOptions:
     per_device_eval_batch_size: int = option(int, 8, "The same, while measuring.")
     gradient_accumulation_steps: int = option(int, 8, "Batches to a step.")
     learning_rate: float = option(float, 2e-5, "Peak rate.")
-    lr_scheduler_type: str = option(str, "linear", "As in transformers: linear, cosine, ...")
+    lr_scheduler_type: str = option(str, "linear", "As in transformers.", SCHEDULERS)
     warmup_steps: float = option(float, 0, "Steps of warm-up, or below 1 a share of all.")
     weight_decay: float = option(float, 0.0, "Of AdamW.")
     max_grad_norm: float = option(float, 1.0, "Gradient clipping; 0 for none.")
@@ -176,6 +181,10 @@ def _check(config: TrainConfig) -> None:
         if key in AT_LEAST and value is not None and value < AT_LEAST[key]:
             raise UsageError(f"{key} is {value}; it must be at least {AT_LEAST[key]}")
     model, data, lora = config.model, config.data, config.lora
+    if config.schedule.max_steps < 1 and config.schedule.max_steps != -1:
+        raise UsageError(
+            f"max_steps is {config.schedule.max_steps}; it must be at least 1, or -1 for epochs"
+        )
     if model.min_pixels > model.max_pixels:
         raise UsageError(f"min_pixels {model.min_pixels} is above max_pixels {model.max_pixels}")
     if lora.lora_dropout >= 1:

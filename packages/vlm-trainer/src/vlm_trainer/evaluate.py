@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -16,7 +16,7 @@ from vlm_trainer.lengths import Measure, measure
 from vlm_trainer.plan import check_trainable
 from vlm_trainer.render import IGNORED, Rendered, prompt_ids, render
 from vlm_trainer.sizes import PixelRule
-from vlm_trainer.trained import Trained, answer, find_trained, load_trained
+from vlm_trainer.trained import LOADING, Trained, answer, find_trained, load_trained
 
 SPARE_TOKENS = 4
 SHOWN_MISSES = 5
@@ -78,7 +78,7 @@ class Question:
     expected: str
 
 
-def evaluate(config: EvaluateConfig) -> Evaluation:
+def evaluate(config: EvaluateConfig, tell: Callable[[str], None] | None = None) -> Evaluation:
     """Measure a model on a split: loss over its answers, and exact match by generation.
 
     The last assistant message of a row is asked for, greedily, given all before it.
@@ -90,6 +90,8 @@ def evaluate(config: EvaluateConfig) -> Evaluation:
     """
     shards = ShardSet(find_split(config.data, config.split))
     place = find_trained(config.model_name_or_path, config.adapter)
+    if tell:
+        tell(LOADING)
     from vlm_trainer.model import quiet_libraries
 
     with quiet_libraries():

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,7 +10,7 @@ from vlm_trainer.conversation import Conversation, ImageSize, Message
 from vlm_trainer.errors import RowError, RowsRefused, SourceError
 from vlm_trainer.pixels import cut_patches, open_image
 from vlm_trainer.render import Rendered, prompt_ids
-from vlm_trainer.trained import Trained, answer, find_trained, load_trained
+from vlm_trainer.trained import LOADING, Trained, answer, find_trained, load_trained
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +40,7 @@ class GenerateConfig:
     use_cpu: bool = False
 
 
-def generate(config: GenerateConfig) -> str:
+def generate(config: GenerateConfig, tell: Callable[[str], None] | None = None) -> str:
     """Answer a prompt about pictures, greedily.
 
     Raises:
@@ -50,6 +50,8 @@ def generate(config: GenerateConfig) -> str:
     """
     files = [_read(path) for path in config.images]
     place = find_trained(config.model_name_or_path, config.adapter)
+    if tell:
+        tell(LOADING)
     from vlm_trainer.model import quiet_libraries
 
     with quiet_libraries():

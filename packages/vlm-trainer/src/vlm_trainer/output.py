@@ -12,7 +12,7 @@ from vlm_trainer.checkpoint import newest_whole, write_atomically
 from vlm_trainer.config import TrainConfig, to_flat
 from vlm_trainer.errors import OutputError
 
-RUN, FINISHED = "run.json", "finished.json"
+RUN, FINISHED, METRICS = "run.json", "finished.json", "metrics.jsonl"
 # What may change between a start and its resume: it does not change what is learned from
 # the rows that are seen.
 FREE_KEYS = frozenset(
@@ -69,8 +69,8 @@ def find_place(folder: Path, wanted: Mapping[str, Any]) -> Place:
                 "choose another --output-dir"
             )
         return Place(folder)
-    found = changes(record["identity"], wanted)
-    if found:
+    found = changes(record.get("identity") or {}, wanted)
+    if found and _has_trained(folder):
         raise OutputError(
             f"{folder}: begun with other settings: {'; '.join(found)}. "
             "Use the old ones to go on, or another --output-dir"
@@ -78,12 +78,25 @@ def find_place(folder: Path, wanted: Mapping[str, Any]) -> Place:
     return Place(folder, newest_whole(folder), read_json(folder / FINISHED) or None)
 
 
+def _has_trained(folder: Path) -> bool:
+    """Whether a step was trained; a start that failed before leaves nothing to protect."""
+    steps = (folder / METRICS).is_file() and (folder / METRICS).stat().st_size > 0
+    return steps or (folder / FINISHED).exists() or newest_whole(folder) is not None
+
+
 def begin(place: Place, wanted: Mapping[str, Any], config_yaml: str) -> None:
-    """Make the folder and write down what the run is, before anything else is written."""
-    place.folder.mkdir(parents=True, exist_ok=True)
-    if not (place.folder / RUN).exists():
-        write_atomically(place.folder / RUN, {"identity": dict(wanted)})
-    (place.folder / "config.yaml").write_text(config_yaml, encoding="utf-8")
+    """Make the folder and write down what the run is, before anything else is written.
+
+    Raises:
+        OutputError: The folder cannot be made or written.
+    """
+    try:
+        place.folder.mkdir(parents=True, exist_ok=True)
+        if read_json(place.folder / RUN).get("identity") != wanted:
+            write_atomically(place.folder / RUN, {"identity": dict(wanted)})
+        (place.folder / "config.yaml").write_text(config_yaml, encoding="utf-8")
+    except OSError as error:
+        raise OutputError(f"{place.folder}: cannot be written ({error.strerror})") from error
 
 
 def finish(place: Place, summary: Mapping[str, Any]) -> None:

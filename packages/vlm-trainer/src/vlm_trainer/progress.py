@@ -12,8 +12,9 @@ from typing import Any
 from transformers import TrainerCallback
 
 from vlm_trainer.curve import loss_svg
+from vlm_trainer.output import METRICS
 
-METRICS, CURVE = "metrics.jsonl", "loss.svg"
+CURVE = "loss.svg"
 PLAIN_LINE_EVERY_S = 10.0
 SKIPPED = frozenset({"total_flos"})
 

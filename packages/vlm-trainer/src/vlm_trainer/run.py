@@ -19,7 +19,7 @@ from vlm_trainer.data import RenderedRows, ShardSet, Split, find_split
 from vlm_trainer.errors import RowsRefused, Terminated
 from vlm_trainer.launch import Processes, StopRequest, find_processes, stop_request
 from vlm_trainer.lengths import Lengths, Measure, measure
-from vlm_trainer.output import Place, begin, find_place, finish, identity
+from vlm_trainer.output import METRICS, Place, begin, find_place, finish, identity
 from vlm_trainer.plan import TrainPlan, check_trainable, make_plan, plan_lines, steps_of
 from vlm_trainer.processor import copy_processor, read_rule
 from vlm_trainer.settings import dump_config
@@ -212,7 +212,7 @@ def _train(trainer: Any, prepared: Prepared, place: Place, say: Tell) -> None:
 
 
 def _save(trainer: Any, prepared: Prepared, place: Place) -> RunSummary:
-    from vlm_trainer.progress import METRICS, read_metrics, write_curve
+    from vlm_trainer.progress import read_metrics, write_curve
 
     trainer.save_model(str(place.folder))
     trainer.accelerator.wait_for_everyone()

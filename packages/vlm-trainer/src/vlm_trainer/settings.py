@@ -97,6 +97,29 @@ def check_trainer_fields(values: Mapping[str, Any], known: Mapping[str, Any]) ->
             raise UsageError(f"trainer: SFTConfig has no field {key!r}{_suggestion(key, known)}")
 
 
+def typed_trainer_fields(
+    values: Mapping[str, Any], known: Mapping[str, dataclasses.Field[Any]]
+) -> dict[str, Any]:
+    """Return the values under ``trainer:``, numbers in the type their field has.
+
+    YAML 1.1 reads ``1e-8`` as text, and SFTConfig would take it as it is.
+
+    Raises:
+        UsageError: A key SFTConfig does not have; a text for a number.
+    """
+    check_trainer_fields(values, known)
+    typed = dict(values)
+    for key, value in values.items():
+        kind = type(known[key].default)
+        if kind not in (int, float) or not isinstance(value, str):
+            continue
+        try:
+            typed[key] = _typed(value, kind)
+        except ValueError:
+            raise UsageError(f"trainer: {key} wants {kind.__name__}, found {value!r}") from None
+    return typed
+
+
 def _read_yaml(path: Path) -> dict[str, Any]:
     import yaml
 

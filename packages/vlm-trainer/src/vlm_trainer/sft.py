@@ -23,13 +23,13 @@ from vlm_trainer.checkpoint import mark_whole, rotate
 from vlm_trainer.collate import collate
 from vlm_trainer.config import TrainConfig
 from vlm_trainer.data import RenderedRows
-from vlm_trainer.errors import Refused, RowsRefused
+from vlm_trainer.errors import Refused, RowsRefused, UsageError
 from vlm_trainer.launch import StopRequest
 from vlm_trainer.lora import name_base
 from vlm_trainer.model import Hardware
 from vlm_trainer.order import epoch_order
 from vlm_trainer.render import Rendered
-from vlm_trainer.settings import check_trainer_fields
+from vlm_trainer.settings import typed_trainer_fields
 
 OWN_FIELDS = frozenset(  # what this package decides by itself; labels and rows come rendered
     {
@@ -123,6 +123,27 @@ class ShardTrainer(SFTTrainer):  # framework hooks only
             rotate(folder.parent, keep=self.keep_checkpoints, best=Path(best) if best else None)
         self.accelerator.wait_for_everyone()
 
+    def _load_from_checkpoint(self, resume_from_checkpoint: str, model: Any = None) -> None:
+        """Load all weights or fail. A full model is saved under the names of its first release.
+
+        The stock method loads those names with strict=False: none fits, nothing is said, and
+        the run goes on from the base.
+        """
+        whole: Any = self.model if model is None else model
+        if hasattr(whole, "peft_config") or self.is_fsdp_enabled or self.is_deepspeed_enabled:
+            super()._load_from_checkpoint(resume_from_checkpoint, model)
+            return
+        saved = type(whole).from_pretrained(
+            resume_from_checkpoint, dtype=whole.dtype, use_safetensors=True
+        )
+        whole.load_state_dict(saved.state_dict())
+
+    def _load_best_model(self) -> None:
+        if hasattr(self.model, "peft_config") or self.is_fsdp_enabled or self.is_deepspeed_enabled:
+            super()._load_best_model()
+            return
+        self._load_from_checkpoint(str(self.state.best_model_checkpoint))
+
     def _save(self, output_dir: str | None = None, state_dict: Any = None) -> None:
         super()._save(output_dir, state_dict)
         folder = Path(str(output_dir or self.args.output_dir))
@@ -161,7 +182,7 @@ def build_trainer(job: Job, model: Any, callbacks: Sequence[TrainerCallback]) ->
     collator = partial(collate_rows, pad_id=how.chat.pad_id, image_token_id=how.chat.image_token_id)
     trainer = ShardTrainer(
         model=model,
-        args=SFTConfig(**trainer_arguments(job)),
+        args=_sft_config(trainer_arguments(job)),
         train_dataset=_as_columns(job.rows) if packing else _placeholder(),
         eval_dataset=_placeholder() if job.held_out else None,
         processing_class=AutoTokenizer.from_pretrained(job.folder),
@@ -174,6 +195,14 @@ def build_trainer(job: Job, model: Any, callbacks: Sequence[TrainerCallback]) ->
     for callback in (StepHooks(trainer.order, job.stop), *callbacks):
         trainer.add_callback(callback)
     return trainer
+
+
+def _sft_config(arguments: dict[str, Any]) -> SFTConfig:
+    try:
+        return SFTConfig(**arguments)
+    except (ImportError, TypeError, ValueError) as error:
+        first_line = (str(error).strip().splitlines() or [type(error).__name__])[0]
+        raise UsageError(f"SFTConfig refuses the settings: {first_line}") from error
 
 
 def _give_rows(trainer: Any, job: Job) -> EpochOrder:
@@ -193,8 +222,8 @@ def trainer_arguments(job: Job) -> dict[str, Any]:
         UsageError: A field that SFTConfig does not have, or that is not the user's.
     """
     known = {field.name: field for field in fields(SFTConfig)}
-    given = job.config.trainer
-    check_trainer_fields(given, {k: v for k, v in known.items() if k not in OWN_FIELDS})
+    theirs = {name: field for name, field in known.items() if name not in OWN_FIELDS}
+    given = typed_trainer_fields(job.config.trainer, theirs)
     schedule, output, data = job.config.schedule, job.config.output, job.config.data
     passed = {f.name: getattr(g, f.name) for g in (schedule, output) for f in fields(g)}
     steps_or_epochs = "steps" if output.eval_steps else "epoch"

@@ -15,6 +15,8 @@ from vlm_trainer.errors import SourceError, UsageError
 from vlm_trainer.processor import read_rule
 from vlm_trainer.sizes import PixelRule
 
+LOADING = "loading torch and the model; this takes some seconds"
+
 
 @dataclass(frozen=True, slots=True)
 class Place:
@@ -99,16 +101,15 @@ def read_trained_rule(folder: Path, chat: Chat, limits: tuple[int | None, int | 
     """Read the sizes of a folder's pictures, and hold sizes and template against its contract.
 
     Raises:
-        UsageError: They differ from what the model was trained with.
+        UsageError: They differ from what the model was trained with, or exclude each other.
     """
     trained = read_contract(folder)
     default = trained or ModelOptions()
-    smallest, largest = limits
-    rule = read_rule(
-        folder,
-        min_pixels=default.min_pixels if smallest is None else smallest,
-        max_pixels=default.max_pixels if largest is None else largest,
-    )
+    smallest = default.min_pixels if limits[0] is None else limits[0]
+    largest = default.max_pixels if limits[1] is None else limits[1]
+    if not 1 <= smallest <= largest:
+        raise UsageError(f"min_pixels {smallest} and max_pixels {largest}: no size lies between")
+    rule = read_rule(folder, min_pixels=smallest, max_pixels=largest)
     if trained:
         check_same(make_contract(rule, chat.template), trained)
     return rule
