@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -68,6 +70,19 @@ def test_neither_batch_nor_padding_changes_the_figures(learned: tuple[Path, Path
 
     assert one_by_one.exact_match == at_once.exact_match
     assert one_by_one.loss == pytest.approx(at_once.loss, abs=1e-4)
+
+
+def test_habits_of_the_base_in_speaking_do_not_bend_a_greedy_answer(
+    learned: tuple[Path, Path, Path], tmp_path: Path
+) -> None:
+    _, json_form, folder = learned
+    base = shutil.copytree(folder / "full", tmp_path / "base")
+    habits = {"do_sample": True, "temperature": 0.7, "top_k": 20, "repetition_penalty": 50.0}
+    (base / "generation_config.json").write_text(json.dumps(habits))
+
+    report = evaluate(on_cpu(json_form, model_name_or_path=str(base), adapter=folder / "lora"))
+
+    assert report.exact_match == 1.0
 
 
 def test_generate_answers_about_a_picture(

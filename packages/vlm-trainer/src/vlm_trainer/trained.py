@@ -149,6 +149,7 @@ def answer(trained: Trained, prompts: Sequence[Any], max_new_tokens: int) -> lis
             max_new_tokens=max_new_tokens,
             do_sample=False,
             temperature=None, top_p=None, top_k=None,
+            repetition_penalty=1.0,  # a base's own would bend answers that repeat, as JSON does
             eos_token_id=stop_ids(chat),
             pad_token_id=chat.pad_id,
         )  # fmt: skip
