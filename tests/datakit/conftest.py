@@ -14,8 +14,8 @@ import pytest
 
 from vlm_datakit.conversation import Conversation, Image, ImageRef, ImageSource, Message, Text
 from vlm_datakit.images.files import read_image_file
-from vlm_datakit.images.resolver import open_image, resolver
-from vlm_datakit.plan import Limits
+from vlm_datakit.images.resolver import Opener, open_image
+from vlm_datakit.plan import ImagePolicy, Limits
 
 
 @pytest.fixture(scope="session")
@@ -87,7 +87,7 @@ def resolve(tmp_path: Path) -> Callable[[ImageSource], Image]:
     def read(name: str, max_bytes: int, where: str) -> bytes:
         return read_image_file(name, [tmp_path.resolve()], max_bytes, where)
 
-    return resolver(Limits(), read)
+    return Opener(Limits(), ImagePolicy(), read)
 
 
 @pytest.fixture(scope="session")

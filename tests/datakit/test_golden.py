@@ -19,8 +19,8 @@ from vlm_datakit import formats
 from vlm_datakit.checks import check
 from vlm_datakit.conversation import Converted, Rejected
 from vlm_datakit.images.files import read_image_file
-from vlm_datakit.images.resolver import resolver
-from vlm_datakit.plan import Limits
+from vlm_datakit.images.resolver import Opener
+from vlm_datakit.plan import ImagePolicy, Limits
 from vlm_datakit.rendering import render
 from vlm_datakit.sinks.jsonl import json_line
 from vlm_datakit.sinks.ledger import ledger_line
@@ -41,7 +41,7 @@ def walked(case: Path) -> Iterator[Converted | Rejected]:
     parse = formats.get(case.parent.name).parse
     with (case / "input.jsonl").open("rb") as stream:
         rows = read_rows(stream, Span("input.jsonl"))
-        yield from convert_rows(rows, Stages(parse, resolver(Limits(), read), check))
+        yield from convert_rows(rows, Stages(parse, Opener(Limits(), ImagePolicy(), read), check))
 
 
 def produced(case: Path) -> dict[str, bytes]:

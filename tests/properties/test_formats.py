@@ -16,8 +16,8 @@ from vlm_datakit.errors import RowError
 from vlm_datakit.formats import FORMATS
 from vlm_datakit.formats.format import Format
 from vlm_datakit.images.files import read_image_file
-from vlm_datakit.images.resolver import resolver
-from vlm_datakit.plan import Limits
+from vlm_datakit.images.resolver import Opener
+from vlm_datakit.plan import ImagePolicy, Limits
 from vlm_datakit.shards.layout import from_columns, to_batch
 from vlm_datakit.sinks.jsonl import json_line
 from vlm_datakit.walk import Stages, convert_row
@@ -30,7 +30,7 @@ def read_nothing(name: str, max_bytes: int, where: str) -> bytes:
     return read_image_file(name, (), max_bytes, where)
 
 
-RESOLVE = resolver(Limits(), read_nothing)
+RESOLVE = Opener(Limits(), ImagePolicy(), read_nothing)
 
 
 def there_and_back(conversation: Conversation, format_: Format) -> Conversation | None:

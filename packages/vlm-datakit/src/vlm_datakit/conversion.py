@@ -12,11 +12,9 @@ from vlm_datakit.checks import check
 from vlm_datakit.conversation import Converted, Origin, Rejected, Row
 from vlm_datakit.errors import RowError
 from vlm_datakit.formats.format import Format
-from vlm_datakit.images.files import read_image_file
-from vlm_datakit.images.resolver import resolver
-from vlm_datakit.plan import Limits, SourceFile
+from vlm_datakit.plan import FetchPolicy, ImagePolicy, Limits, SourceFile
 from vlm_datakit.rendering import Rendered, render
-from vlm_datakit.runner.work import image_roots
+from vlm_datakit.runner.stages import image_roots, opener
 from vlm_datakit.shards.manifest import read_manifest
 from vlm_datakit.shards.reader import open_shards
 from vlm_datakit.sources.jsonl import Span, read_rows
@@ -34,6 +32,8 @@ class ConvertRequest:
     allow_loss: bool = False
     rejects_raw: bool = False
     limits: Limits = field(default_factory=Limits)
+    images: ImagePolicy = field(default_factory=ImagePolicy)
+    fetch: FetchPolicy | None = None
 
 
 def convert(
@@ -110,11 +110,8 @@ def convert_stages(request: ConvertRequest, own_roots: Sequence[Path]) -> Stages
     """Return what rows pass through on the way from one format to another."""
     roots = (*own_roots, *(Path(root).resolve() for root in request.image_roots))
 
-    def read_named(name: str, max_bytes: int, where: str) -> bytes:
-        return read_image_file(name, roots, max_bytes, where)
-
     parse = formats.get(request.source).parse
-    return Stages(parse, resolver(request.limits, read_named), check)
+    return Stages(parse, opener(request.limits, request.images, roots), check)
 
 
 def convert_stream(

@@ -56,13 +56,15 @@ class Reason(StrEnum):
     IMAGE_OUTSIDE_ROOT = "image-outside-root"
     IMAGE_NOT_A_FILE = "image-not-a-file"
     IMAGE_URL_NOT_FETCHED = "image-url-not-fetched"
+    IMAGE_URL_REFUSED = "image-url-refused"
+    IMAGE_FETCH_FAILED = "image-fetch-failed"
     IMAGE_FIRST_FRAME_ONLY = "image-first-frame-only"
     # the target
     TARGET_CANNOT_HOLD = "target-cannot-hold"
 
 
 #: Refusals that a rerun may cure: they depend on more than the row.
-OUTSIDE_REASONS = frozenset({Reason.IMAGE_FILE_MISSING})
+OUTSIDE_REASONS = frozenset({Reason.IMAGE_FILE_MISSING, Reason.IMAGE_FETCH_FAILED})
 
 
 class VlmDataKitError(Exception):

@@ -12,7 +12,7 @@ from vlm_datakit import formats
 from vlm_datakit.errors import SourceError, UsageError
 from vlm_datakit.events import Listener, Summary
 from vlm_datakit.formats.format import Format
-from vlm_datakit.plan import Limits, Plan, SourceFile
+from vlm_datakit.plan import FetchPolicy, ImagePolicy, Limits, Plan, SourceFile
 from vlm_datakit.runner.inline import RunOptions, run
 from vlm_datakit.sources.local import PIPE, source_files
 from vlm_datakit.sources.pipe import Pipe
@@ -35,6 +35,8 @@ class ImportRequest:
     with_images: bool | None = None
     rejects_raw: bool = False
     limits: Limits = field(default_factory=Limits)
+    images: ImagePolicy = field(default_factory=ImagePolicy)
+    fetch: FetchPolicy | None = None
 
 
 def plan_import(request: ImportRequest, pipe: Pipe | None = None) -> tuple[Plan, Survey]:
@@ -59,6 +61,8 @@ def plan_import(request: ImportRequest, pipe: Pipe | None = None) -> tuple[Plan,
         image_roots=request.image_roots,
         rejects_raw=request.rejects_raw,
         limits=request.limits,
+        images=request.images,
+        fetch=request.fetch,
         versions=versions(),
     )
     return plan, found

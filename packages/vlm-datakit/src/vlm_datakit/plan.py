@@ -29,6 +29,40 @@ class Limits:
     max_image_pixels: int = 120_000_000  # phones make 108 megapixels
     max_side_px: int = 65_535
     max_aspect: int = 200  # Qwen2-VL's processor raises beyond, as transformers' smart_resize
+    max_decoded_bytes: int = 320 * MIB  # what decoding one picture may take, pixels and all
+
+
+@dataclass(frozen=True, slots=True)
+class ImagePolicy:
+    """What becomes of pictures.
+
+    ``form`` is canonical (rewritten where readers differ), baked (turned upright as well)
+    or untouched (every byte kept). ``check`` is structure (the container is walked to its
+    end; what has no walk is decoded) or decode. ``shrink_to_pixels`` is the largest width
+    times height to write, None for as it came.
+    """
+
+    form: str = "canonical"
+    check: str = "structure"
+    shrink_to_pixels: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class FetchPolicy:
+    """How pictures named by URL are fetched.
+
+    ``allowed`` names hosts (``HOST`` or ``HOST:PORT``) that may have a private or loopback
+    address; all others must have a public one.
+
+    Source: docs/safety.md gives the reason for each default.
+    """
+
+    allowed: tuple[str, ...] = ()
+    timeout_s: float = 30.0  # of one picture, redirects and retries included
+    max_body_bytes: int = 64 * MIB  # on the wire, and once more unpacked
+    max_redirects: int = 5
+    connections: int = 8
+    connections_per_host: int = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +111,8 @@ class Plan:
     image_roots: tuple[str, ...] = ()
     rejects_raw: bool = False
     limits: Limits = field(default_factory=Limits)
+    images: ImagePolicy = field(default_factory=ImagePolicy)
+    fetch: FetchPolicy | None = None  # None: pictures named by URL are refused
     versions: Mapping[str, str] = field(default_factory=dict)
 
 

@@ -15,7 +15,8 @@ from vlm_datakit.conversation import Converted, Rejected
 from vlm_datakit.errors import RowError, VlmDataKitError
 from vlm_datakit.images.header import check_decodes
 from vlm_datakit.plan import Plan, SourceFile
-from vlm_datakit.runner.work import reject_line, stages_of
+from vlm_datakit.runner.stages import stages_of
+from vlm_datakit.runner.work import reject_line
 from vlm_datakit.shards.manifest import read_manifest, size_of
 from vlm_datakit.shards.reader import open_shards
 from vlm_datakit.sources.jsonl import Span, read_rows

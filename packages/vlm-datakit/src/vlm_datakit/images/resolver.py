@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 import PIL.Image
@@ -12,26 +13,54 @@ from vlm_datakit.errors import Reason, RowError, quoted
 from vlm_datakit.images.base64_text import decode
 from vlm_datakit.images.canonical import canonical, causes, encoded, flattened
 from vlm_datakit.images.header import check_decodes, parse_header
-from vlm_datakit.plan import Limits
+from vlm_datakit.plan import ImagePolicy, Limits
 
-ReadFile = Callable[[str, int, str], bytes]  # name, max_bytes, where
+Read = Callable[[str, int, str], bytes]  # name or URL, max_bytes, where
 
 
-def resolver(limits: Limits, read_file: ReadFile) -> Callable[[ImageSource], Image]:
-    """Return the function that opens pictures under these limits.
+def not_fetched(url: str, max_bytes: int, where: str) -> bytes:  # noqa: ARG001 - a `Read`
+    """Refuse a picture named by URL: the reader for runs that fetch nothing.
 
-    Args:
-        limits: Judged from sizes and headers before pixels are decoded.
-        read_file: Reads a named file, or raises a `RowError`; roots are its business.
+    Raises:
+        RowError: ``image-url-not-fetched``, always.
+    """
+    raise RowError(Reason.IMAGE_URL_NOT_FETCHED, where, quoted(without_secrets(url)))
+
+
+@dataclass(frozen=True, slots=True)
+class Opener:
+    """How pictures are opened: limits, what becomes of them, and who reads what they name.
+
+    ``read_file`` and ``read_url`` return the bytes of a file or raise a `RowError`; roots,
+    addresses and networks are their business.
     """
 
-    def resolve(source: ImageSource) -> Image:
-        if source.form is ImageForm.OBJECT:
-            return _from_object(source.value, limits, source.where)
-        data = _file_bytes(source, limits, read_file)
-        return open_image(data, limits, source.where)
+    limits: Limits
+    policy: ImagePolicy
+    read_file: Read
+    read_url: Read = not_fetched
 
-    return resolve
+    def __call__(self, source: ImageSource) -> Image:
+        """Open one picture.
+
+        Raises:
+            RowError: with a reason that starts with ``image-``.
+        """
+        if source.form is ImageForm.OBJECT:
+            return _from_object(source.value, self.limits, source.where)
+        return open_image(self._file_bytes(source), self.limits, source.where)
+
+    def _file_bytes(self, source: ImageSource) -> bytes:
+        max_bytes = self.limits.max_image_bytes
+        match source.form:
+            case ImageForm.DATA_URI | ImageForm.BASE64:
+                return decode(source.value, max_bytes=max_bytes, where=source.where)
+            case ImageForm.PATH:
+                return self.read_file(source.value, max_bytes, source.where)
+            case ImageForm.URL:
+                return self.read_url(source.value, max_bytes, source.where)
+        data: bytes = source.value
+        return data
 
 
 def open_image(data: bytes, limits: Limits, where: str) -> Image:
@@ -48,21 +77,13 @@ def open_image(data: bytes, limits: Limits, where: str) -> Image:
     return Image(clean, media_type, header.width_px, header.height_px, rewritten)
 
 
-def _file_bytes(source: ImageSource, limits: Limits, read_file: ReadFile) -> bytes:
-    match source.form:
-        case ImageForm.DATA_URI | ImageForm.BASE64:
-            return decode(source.value, max_bytes=limits.max_image_bytes, where=source.where)
-        case ImageForm.PATH:
-            return read_file(source.value, limits.max_image_bytes, source.where)
-        case ImageForm.URL:
-            seen = quoted(_without_secrets(source.value))
-            raise RowError(Reason.IMAGE_URL_NOT_FETCHED, source.where, seen)
-    data: bytes = source.value
-    return data
+def without_secrets(url: str) -> str:
+    """Return a URL without user info and query: either may be a key to somebody's bucket.
 
-
-def _without_secrets(url: str) -> str:
-    """Return a URL without user info and query: either may be a key to somebody's bucket."""
+    Example:
+        >>> without_secrets("https://me:key@images.example/a.png?token=1")
+        'https://images.example/a.png'
+    """
     scheme, _, rest = url.partition("?")[0].partition("://")
     host, slash, path = rest.partition("/")
     return f"{scheme}://{host.rpartition('@')[2]}{slash}{path}"

@@ -5,18 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import IO
 
-from vlm_datakit import formats
-from vlm_datakit.checks import checker
 from vlm_datakit.conversation import Converted, Rejected
 from vlm_datakit.errors import TooManyRejects
 from vlm_datakit.events import Progress
-from vlm_datakit.images.files import read_image_file
-from vlm_datakit.images.resolver import resolver
-from vlm_datakit.plan import Limits, Plan, Slice, SourceFile
+from vlm_datakit.plan import Limits, Plan, Slice
+from vlm_datakit.runner.stages import stages_of
 from vlm_datakit.runner.tally import Tally
 from vlm_datakit.shards.layout import derived_id
 from vlm_datakit.shards.manifest import Receipt, RejectsFile, to_json
@@ -24,7 +20,7 @@ from vlm_datakit.shards.writer import ShardSpec, ShardWriter, settle
 from vlm_datakit.sinks.ledger import ledger_line
 from vlm_datakit.sources.jsonl import Span, read_rows
 from vlm_datakit.sources.pipe import Lines
-from vlm_datakit.walk import Stages, convert_rows
+from vlm_datakit.walk import convert_rows
 
 DATA, REJECTS, RECEIPTS = "data", "rejects", "receipts"
 _HOPELESS_ROWS = 1_000  # so many first rows, all refused: the plan is wrong, not the rows
@@ -41,26 +37,6 @@ class Job:
     plan_id: str
     folder: Path
     pipe: Lines | None = None
-
-
-def stages_of(plan: Plan, file: SourceFile) -> Stages:
-    """Return what the rows of a file pass through under a plan."""
-    roots = image_roots(file, plan.image_roots)
-    return Stages(
-        formats.get(plan.format).parse,
-        resolver(plan.limits, partial(_read_named, roots)),
-        checker(plan.layout, with_images=plan.with_images),
-    )
-
-
-def image_roots(file: SourceFile, extra: tuple[str, ...]) -> tuple[Path, ...]:
-    """Return the folders that rows of a file may read pictures from, resolved."""
-    own = () if file.is_pipe else (Path(file.path).parent,)
-    return tuple(Path(root).resolve() for root in (*own, *extra))
-
-
-def _read_named(roots: tuple[Path, ...], name: str, max_bytes: int, where: str) -> bytes:
-    return read_image_file(name, roots, max_bytes, where)
 
 
 def run_slice(job: Job, slice_: Slice, on_row: OnRow | None = None) -> Receipt:
