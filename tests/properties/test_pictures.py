@@ -19,7 +19,7 @@ from vlm_datakit.images.files import read_image_file
 from vlm_datakit.images.kind import classify
 from vlm_datakit.images.magic import HEAD_BYTES, media_type
 from vlm_datakit.images.resolver import open_image
-from vlm_datakit.plan import Limits
+from vlm_datakit.plan import ImagePolicy, Limits
 
 SMALL = Limits(max_image_pixels=10_000)  # a flipped bit in a size must not cost the tests memory
 KINDS = ["PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF", "AVIF", "JPEG2000"]
@@ -120,7 +120,7 @@ def damaged(draw: st.DrawFn) -> bytes:
 @given(st.one_of(damaged(), st.binary(max_size=60)))
 def test_a_damaged_picture_is_refused_or_is_as_large_as_it_says(data: bytes) -> None:
     try:
-        image = open_image(data, SMALL, "$")
+        image = open_image(data, SMALL, ImagePolicy(), "$")
     except RowError as error:
         event(f"{error.reason}")
         return
@@ -146,11 +146,11 @@ def test_a_truncated_picture_is_refused_or_has_all_its_pixels(
     cut = whole[: data.draw(st.integers(0, len(whole) - 1))]
 
     try:
-        image = open_image(cut, SMALL, "$")
+        image = open_image(cut, SMALL, ImagePolicy(), "$")
     except RowError:
         return
 
-    assert pixels(image.data) == pixels(open_image(whole, SMALL, "$").data)
+    assert pixels(image.data) == pixels(open_image(whole, SMALL, ImagePolicy(), "$").data)
 
 
 def pixels(data: bytes) -> bytes:

@@ -6,12 +6,15 @@ from collections.abc import Callable
 from typing import Any
 
 import PIL.Image
+import PIL.ImageChops
 import PIL.ImageCms
 import PIL.ImageOps
 import pytest
 
 from vlm_datakit.conversation import Image
 from vlm_datakit.errors import Reason, RowError
+from vlm_datakit.images.resolver import open_image
+from vlm_datakit.plan import ImagePolicy, Limits
 
 Saved = Callable[..., bytes]
 Opened = Callable[[bytes], Image]
@@ -145,15 +148,31 @@ def test_16_bit_grey_with_a_clear_value_is_refused(saved: Saved, as_image: Opene
     assert caught.value.args == (Reason.IMAGE_TYPE_UNSUPPORTED, "$.image", seen)
 
 
-@pytest.mark.parametrize("mode", ["F", "I"])
-def test_pixels_without_a_scale_are_refused(saved: Saved, as_image: Opened, mode: str) -> None:
-    data = saved(new(mode, (2, 2)), "TIFF")
-
+@pytest.mark.parametrize(
+    ("picture", "seen"),
+    [
+        pytest.param(new("I", (2, 2)), "32-bit pixels, white unknown", id="integers"),
+        pytest.param(new("F", (2, 2), 1.5), "floats from 1.5 to 1.5, expected 0 to 1", id="floats"),
+    ],
+)
+def test_pixels_without_a_scale_are_refused(
+    saved: Saved, as_image: Opened, picture: PIL.Image.Image, seen: str
+) -> None:
     with pytest.raises(RowError) as caught:
-        as_image(data)
+        as_image(saved(picture, "TIFF"))
 
-    seen = f"pixels of mode {mode}"
     assert caught.value.args == (Reason.IMAGE_TYPE_UNSUPPORTED, "$.image", seen)
+
+
+def test_floats_from_0_to_1_become_greys(through: Through) -> None:
+    scan = new("F", (4, 1))
+    for x, value in enumerate((0, 0.25, 0.5, 1)):
+        scan.putpixel((x, 0), value)
+
+    image, flat = through(scan, "TIFF")
+
+    assert list(flat.tobytes()) == [0, 64, 128, 255]
+    assert image.rewritten == ("depth", "container")
 
 
 @pytest.mark.parametrize(
@@ -215,3 +234,97 @@ def test_a_truncated_picture_that_must_be_rewritten_is_refused(
         as_image(whole[: len(whole) // 2])
 
     assert caught.value.args[:2] == (Reason.IMAGE_UNREADABLE, "$.image")
+
+
+def test_a_picture_larger_than_a_band_is_flat_all_over(through: Through) -> None:
+    tall = PIL.Image.linear_gradient("L").resize((1_100, 2_000)).convert("RGBA")
+    tall.putalpha(255)
+
+    _, flat = through(tall, "PNG")
+
+    assert flat.tobytes() == tall.convert("RGB").tobytes()
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP"])
+def test_baked_pictures_need_no_tag(
+    saved: Saved, pixels: Pixels, kind: str, orientation: int
+) -> None:
+    exif = PIL.Image.Exif()
+    exif[0x0112] = orientation
+    picture = PIL.Image.linear_gradient("L").resize((32, 24)).convert("RGB")
+    data = saved(picture, kind, exif=exif, **({"lossless": True} if kind == "WEBP" else {}))
+
+    image = open_image(data, Limits(), ImagePolicy(form="baked"), "$")
+
+    upright = PIL.ImageOps.exif_transpose(pixels(data))
+    difference = PIL.ImageChops.difference(upright, pixels(image.data)).getextrema()
+    assert image.rewritten == (() if orientation == 1 else ("orientation",))
+    assert (dict(pixels(image.data).getexif()), pixels(image.data).size) == (
+        {} if orientation > 1 else {0x0112: 1},
+        (image.width_px, image.height_px),
+    )
+    assert max(most for _, most in difference) <= (5 if kind == "JPEG" else 0)
+
+
+@pytest.mark.parametrize("kind", ["GIF", "TIFF", "AVIF"])
+def test_untouched_pictures_keep_every_byte(saved: Saved, kind: str) -> None:
+    data = saved(new("RGB", (6, 4)), kind)
+
+    image = open_image(data, Limits(), ImagePolicy(form="untouched"), "$")
+
+    assert image.data is data
+    assert image.rewritten == ()
+
+
+@pytest.mark.parametrize("kind", ["GIF", "PNG", "TIFF", "JPEG", "WEBP"])
+def test_untouched_is_no_word_for_unchecked(noise: Callable[[str], bytes], kind: str) -> None:
+    cut = noise(kind)[:-600]
+
+    with pytest.raises(RowError) as caught:
+        open_image(cut, Limits(), ImagePolicy(form="untouched"), "$")
+
+    assert caught.value.reason is Reason.IMAGE_UNREADABLE
+
+
+@pytest.mark.parametrize("orientation", [1, 6])
+def test_shrinking_is_lanczos_over_upright_pixels(
+    jpeg_bytes: Callable[..., bytes], pixels: Pixels, orientation: int
+) -> None:
+    data = jpeg_bytes(300, 200, color=(200, 100, 50), orientation=orientation)
+
+    image = open_image(data, Limits(), ImagePolicy(shrink_to_pixels=15_000), "$")
+
+    assert (image.rewritten, image.media_type) == (("shrunk",), "image/jpeg")
+    assert (image.width_px, image.height_px) == ((150, 100) if orientation == 1 else (100, 150))
+    assert pixels(image.data).size == (image.width_px, image.height_px)
+
+
+@pytest.mark.parametrize("size", [(100, 150), (4000, 3000), (3999, 2001), (20, 4000)])
+def test_shrinking_never_exceeds_the_pixels_nor_enlarges(
+    jpeg_bytes: Callable[..., bytes], size: tuple[int, int]
+) -> None:
+    image = open_image(jpeg_bytes(*size), Limits(), ImagePolicy(shrink_to_pixels=15_000), "$")
+
+    assert image.width_px * image.height_px <= 15_000
+    assert bool(image.rewritten) is (size != (100, 150))
+
+
+@pytest.mark.parametrize(
+    ("picture", "kind", "needed"),
+    [
+        pytest.param(new("RGBA", (1000, 1000)), "PNG", 8, id="RGBA: itself and RGB"),
+        pytest.param(new("1", (2000, 1000)), "PNG", 4, id="bilevel: itself and grey"),
+        pytest.param(new("RGB", (500, 500)), "JPEG2000", 5, id="JPEG 2000"),
+    ],
+)
+def test_the_memory_of_decoding_is_judged_before_it_is_taken(
+    saved: Saved, picture: PIL.Image.Image, kind: str, needed: int
+) -> None:
+    data = saved(picture, kind)
+
+    with pytest.raises(RowError) as caught:
+        open_image(data, Limits(max_decoded_bytes=1_000_000 * needed - 1), ImagePolicy(), "$")
+
+    assert caught.value.reason is Reason.IMAGE_TOO_LARGE
+    assert open_image(data, Limits(max_decoded_bytes=1_000_000 * needed), ImagePolicy(), "$")

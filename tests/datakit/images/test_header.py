@@ -26,7 +26,7 @@ def exif(orientation: object) -> PIL.Image.Exif:
 def test_a_header_says_what_the_file_is(png_bytes: Callable[..., bytes]) -> None:
     header = parse_header(png_bytes(6, 4), LIMITS, "$")
 
-    assert header == Header("image/png", 6, 4, 1, "RGB", 1, has_transparency=False, is_deep=False)
+    assert header == Header("image/png", 6, 4, is_whole=True)
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -70,15 +70,13 @@ def test_depth_and_transparency_are_told(
     assert header.has_transparency is has_transparency
 
 
-@pytest.mark.parametrize(("kind", "frames"), [("GIF", 3), ("WEBP", 3), ("PNG", 3), ("MPO", 1)])
-def test_frames_are_counted_and_previews_are_not(
-    saved: Callable[..., bytes], kind: str, frames: int
-) -> None:
+@pytest.mark.parametrize("kind", ["GIF", "WEBP", "PNG", "TIFF", "AVIF", "MPO"])
+def test_more_frames_are_told_and_previews_are_none(saved: Callable[..., bytes], kind: str) -> None:
     pictures = [PIL.Image.new("RGB", (6, 4), colour) for colour in ("red", "green", "blue")]
 
     data = saved(pictures[0], kind, save_all=True, append_images=pictures[1:])
 
-    assert parse_header(data, LIMITS, "$").frames == frames
+    assert parse_header(data, LIMITS, "$").has_more_frames is (kind != "MPO")
 
 
 @pytest.mark.parametrize(
@@ -127,12 +125,22 @@ def test_the_size_of_the_file_is_judged(png_bytes: Callable[..., bytes]) -> None
         ),
         pytest.param(
             b"\0\0\0\x18ftypheic\0\0\0\0mif1heic",
-            Reason.IMAGE_TYPE_UNSUPPORTED,
-            "24 bytes",
+            Reason.IMAGE_UNREADABLE,
+            "Invalid input: Unspecified: File size too small.",
             id="HEIC",
         ),
-        pytest.param(b"GIF89a" + bytes(6), Reason.IMAGE_UNREADABLE, "12 bytes", id="a GIF's head"),
-        pytest.param(b"\xff\xd8\xff" + bytes(9), Reason.IMAGE_UNREADABLE, "12 bytes", id="no JPEG"),
+        pytest.param(
+            b"GIF89a" + bytes(6),
+            Reason.IMAGE_UNREADABLE,
+            "cut short: 12 bytes, and a part ends at 13",
+            id="a GIF's head",
+        ),
+        pytest.param(
+            b"\xff\xd8\xff" + bytes(9),
+            Reason.IMAGE_UNREADABLE,
+            "no marker at byte 2, and no end marker before",
+            id="no JPEG",
+        ),
     ],
 )
 def test_what_is_no_picture_is_refused(data: bytes, reason: Reason, seen: str) -> None:
@@ -188,12 +196,12 @@ def test_a_refusal_inside_passes_as_it_is(png_bytes: Callable[..., bytes]) -> No
     assert caught.value is refusal
 
 
-def test_the_pixels_of_a_png_are_not_decoded(noise: Callable[[str], bytes]) -> None:
-    whole = noise("PNG")
+def test_the_pixels_of_a_png_are_not_decoded(png_claiming: Callable[..., bytes]) -> None:
+    header = parse_header(png_claiming(64, 64), LIMITS, "$")
 
-    header = parse_header(whole[: len(whole) // 2], LIMITS, "$")
-
-    assert (header.width_px, header.height_px) == (64, 64)
+    assert (header.width_px, header.height_px, header.is_whole) == (64, 64, True)
+    with pytest.raises(RowError):
+        check_decodes(png_claiming(64, 64), "$")
 
 
 def test_a_tag_behind_the_pixels_of_a_png_counts(png_bytes: Callable[..., bytes]) -> None:
@@ -206,3 +214,39 @@ def test_a_tag_behind_the_pixels_of_a_png_counts(png_bytes: Callable[..., bytes]
     header = parse_header(plain[:-12] + chunk + plain[-12:], LIMITS, "$")
 
     assert (header.orientation, header.width_px, header.height_px) == (6, 4, 6)
+
+
+@pytest.mark.parametrize("kind", ["GIF", "PNG", "JPEG", "JPEG2000"])
+def test_a_container_that_is_not_whole_is_refused_for_its_size_first(
+    saved: Callable[..., bytes], kind: str
+) -> None:
+    cut = saved(PIL.Image.effect_noise((64, 64), 90), kind)[:-40]
+
+    with pytest.raises(RowError) as unreadable:
+        parse_header(cut, LIMITS, "$")
+    with pytest.raises(RowError) as too_large:
+        parse_header(cut, Limits(max_side_px=60), "$")
+
+    assert unreadable.value.reason is Reason.IMAGE_UNREADABLE
+    assert too_large.value.args == (Reason.IMAGE_TOO_LARGE, "$", "64 x 64 pixels")
+
+
+def test_run_lengths_of_a_bmp_are_not_unpacked_without_end() -> None:
+    coded = bytearray(2 << 20)
+    coded[:10], coded[30] = b"BM" + bytes(8), 1
+
+    with pytest.raises(RowError) as caught:
+        parse_header(bytes(coded), LIMITS, "$")
+
+    seen = "2097152 bytes of run lengths"
+    assert caught.value.args == (Reason.IMAGE_TOO_LARGE, "$", seen)
+
+
+def test_an_avif_under_the_brand_of_its_container_is_one(saved: Callable[..., bytes]) -> None:
+    avif = saved(PIL.Image.new("RGB", (6, 4)), "AVIF")
+    assert (avif[4:12], b"mif1" in avif[16:32]) == (b"ftypavif", True)
+    renamed = avif[:8] + b"mif1" + avif[12:]
+
+    header = parse_header(renamed, LIMITS, "$")
+
+    assert (header.media_type, header.width_px) == ("image/avif", 6)

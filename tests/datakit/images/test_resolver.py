@@ -55,6 +55,7 @@ def test_a_url_is_not_fetched_and_its_secrets_are_not_shown(
     ("shape", "mode"),
     [
         pytest.param((4, 6), "L", id="H x W"),
+        pytest.param((4, 6, 1), "L", id="H x W x 1"),
         pytest.param((4, 6, 3), "RGB", id="H x W x 3"),
         pytest.param((4, 6, 4), "RGB", id="H x W x 4, over white"),
     ],
@@ -71,6 +72,30 @@ def test_an_array_becomes_a_png(
     assert (pixels(image.data).mode, set(pixels(image.data).tobytes())) == (mode, {255})
 
 
+@pytest.mark.parametrize("kind", [np.float16, np.float32, np.float64])
+def test_an_array_of_floats_goes_from_black_at_0_to_white_at_1(
+    resolve: Resolve, pixels: Callable[[bytes], PIL.Image.Image], kind: type
+) -> None:
+    image = resolve(classify(np.array([[0, 0.25, 0.5, 1]], kind), "$"))
+
+    assert list(pixels(image.data).tobytes()) == [0, 64, 128, 255]
+
+
+def test_a_picture_of_the_caller_is_not_changed(resolve: Resolve) -> None:
+    photo = PIL.Image.new("RGB", (6, 4))
+    photo.getexif()[0x0112] = 6
+    photo.info["icc_profile"] = b"mine"
+
+    image = resolve(classify(photo, "$"))
+
+    assert (image.width_px, image.height_px) == (4, 6)
+    assert (photo.size, photo.info, photo.getexif()[0x0112]) == (
+        (6, 4),
+        {"icc_profile": b"mine"},
+        6,
+    )
+
+
 def test_an_array_that_is_a_view_is_read_in_its_own_order(
     resolve: Resolve, pixels: Callable[[bytes], PIL.Image.Image]
 ) -> None:
@@ -84,7 +109,12 @@ def test_an_array_that_is_a_view_is_read_in_its_own_order(
 @pytest.mark.parametrize(
     ("array", "seen"),
     [
-        pytest.param(np.zeros((4, 6), np.float32), "an array (4, 6) of float32", id="floats"),
+        pytest.param(
+            np.full((4, 6), 255.0), "floats from 255 to 255, expected 0 to 1", id="floats to 255"
+        ),
+        pytest.param(
+            np.array([[0.5, np.nan]]), "floats from nan to nan, expected 0 to 1", id="no number"
+        ),
         pytest.param(np.zeros((4, 6), np.uint16), "an array (4, 6) of uint16", id="16 bits"),
         pytest.param(np.zeros((4, 6), bool), "an array (4, 6) of bool", id="booleans"),
         pytest.param(np.zeros((3, 4, 6), np.uint8), "an array (3, 4, 6) of uint8", id="3 x H x W"),

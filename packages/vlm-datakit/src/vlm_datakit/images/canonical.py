@@ -8,106 +8,132 @@ is decoded once and written anew, because readers differ on it: Pillow's
 from __future__ import annotations
 
 import io
+import math
 
 import PIL.Image
-import PIL.ImageCms
-import PIL.ImageOps
 
 from vlm_datakit.errors import Reason, RowError
+from vlm_datakit.images.cost import decoding_bytes, stored_bytes
+from vlm_datakit.images.flat import FLAT_MODES, flat_mode, flattened
 from vlm_datakit.images.header import Header, opened
+from vlm_datakit.plan import MIB, ImagePolicy
 
 _KEPT_TYPES = frozenset({"image/jpeg", "image/png", "image/webp"})
-_KEPT_MODES = frozenset({"RGB", "L"})
+_AS_IT_CAME = ImagePolicy(form="canonical")
 
 
-def causes(header: Header) -> tuple[str, ...]:
+def causes(header: Header, policy: ImagePolicy = _AS_IT_CAME) -> tuple[str, ...]:
     """Name what keeps a file from passing as it is; empty for a clean one.
 
     Example:
-        >>> causes(Header("image/png", 4, 4, 1, "RGBA", 1, True, False))
+        >>> causes(Header("image/png", 4, 4, mode="RGBA", has_transparency=True))
         ('alpha',)
+        >>> causes(Header("image/jpeg", 40, 40), ImagePolicy(shrink_to_pixels=100))
+        ('shrunk',)
     """
+    shrunk = ("shrunk",) if _is_too_large(header, policy) else ()
+    if policy.form == "untouched":
+        return shrunk
     found = {
         "alpha": header.has_transparency,
         "depth": header.is_deep or header.mode in ("1", "F"),
         "palette": header.mode in ("P", "PA"),
         "colour": header.mode in ("CMYK", "YCbCr", "LAB", "HSV"),
-        "frames": header.frames > 1,
+        "frames": header.has_more_frames,
         "container": header.media_type not in _KEPT_TYPES,
+        "orientation": policy.form == "baked" and 2 <= header.orientation <= 8,
     }
     named = tuple(name for name, is_so in found.items() if is_so)
-    return named if named or header.mode in _KEPT_MODES else ("depth",)
+    if not named and header.mode not in FLAT_MODES:
+        named = ("depth",)
+    return named + shrunk
 
 
-def canonical(data: bytes, header: Header, where: str) -> tuple[bytes, str]:
-    """Return the picture's bytes and media type: the same object when it is clean.
+def _is_too_large(header: Header, policy: ImagePolicy) -> bool:
+    pixels = header.width_px * header.height_px
+    return policy.shrink_to_pixels is not None and pixels > policy.shrink_to_pixels
 
-    A rewritten picture is upright, over white, 8-bit RGB or grey: JPEG at quality 95
-    without chroma subsampling when a CMYK JPEG came, else PNG.
+
+def rewritten(data: bytes, header: Header, policy: ImagePolicy, where: str) -> bytes:
+    """Return the picture written anew: upright, over white, 8-bit RGB or grey.
+
+    JPEG at quality 95 without chroma subsampling when a JPEG came, else PNG. With
+    ``shrink_to_pixels`` a larger one is made as large as that by Lanczos' filter; a JPEG is
+    first halved by its decoder while it stays twice as large.
 
     Raises:
-        RowError: ``image-unreadable`` if it does not decode;
-            ``image-type-unsupported`` for 32-bit and float pixels, whose scale nothing in
-            the file states, and for 16-bit grey with a transparent value.
+        RowError: ``image-unreadable`` if it does not decode; ``image-type-unsupported`` as
+            `vlm_datakit.images.flat.flattened`.
     """
-    if not causes(header):
-        return data, header.media_type
+    width, height = target_size(header, policy)
     with opened(data, where) as image:
+        if (scale := _jpeg_scale(header, policy)) > 1:
+            image.draft(None, (image.width // scale, image.height // scale))
         flat = flattened(image, where)
-    is_photo = header.media_type == "image/jpeg"
-    return encoded(flat, is_photo=is_photo), "image/jpeg" if is_photo else "image/png"
+        if _is_too_large(header, policy):
+            flat = flat.resize((width, height), PIL.Image.Resampling.LANCZOS)
+    return encoded(flat, is_photo=header.media_type == "image/jpeg")
 
 
-def flattened(image: PIL.Image.Image, where: str) -> PIL.Image.Image:
-    """Return the picture upright, over white, in mode RGB or L.
+def _jpeg_scale(header: Header, policy: ImagePolicy) -> int:
+    """Return by how much (1, 2, 4 or 8) a JPEG's decoder itself may scale it down."""
+    if header.media_type != "image/jpeg" or not _is_too_large(header, policy):
+        return 1
+    width, height = target_size(header, policy)
+    room = min(header.width_px // (2 * width), header.height_px // (2 * height))
+    return next((scale for scale in (8, 4, 2) if scale <= room), 1)
+
+
+def target_size(header: Header, policy: ImagePolicy) -> tuple[int, int]:
+    """Return upright width and height to write, in pixels: smaller only if asked for.
+
+    Example:
+        >>> target_size(Header("image/png", 400, 300), ImagePolicy(shrink_to_pixels=30_000))
+        (200, 150)
+    """
+    width, height = header.width_px, header.height_px
+    if policy.shrink_to_pixels is None or not _is_too_large(header, policy):
+        return width, height
+    scale = math.sqrt(policy.shrink_to_pixels / (width * height))
+    return max(1, math.floor(width * scale)), max(1, math.floor(height * scale))
+
+
+def rewriting_bytes(header: Header, policy: ImagePolicy = _AS_IT_CAME) -> int:
+    """Return the memory that writing a picture anew takes: decoded, turned, flattened.
+
+    Example:
+        >>> rewriting_bytes(Header("image/png", 10, 10, mode="RGBA", has_transparency=True))
+        800
+    """
+    scale = _jpeg_scale(header, policy)
+    pixels = header.width_px * header.height_px // scale**2
+    mode = flat_mode(header.mode, has_transparency=header.has_transparency)
+    is_turned = 2 <= header.orientation <= 8
+    copies = stored_bytes(mode, pixels) if mode != header.mode else 0
+    turned = stored_bytes(header.mode, pixels) if is_turned else 0
+    return decoding_bytes(header, jpeg_scale=scale) + copies + turned
+
+
+def check_memory(needed: int, max_bytes: int, where: str) -> None:
+    """Hold what decoding takes to the limit, before it is taken.
 
     Raises:
-        RowError: ``image-type-unsupported`` for 32-bit integer and float pixels, and for
-            16-bit grey with a transparent value.
+        RowError: ``image-too-large``, with the MiB it would take.
     """
-    upright = PIL.ImageOps.exif_transpose(image)
-    if upright.mode in ("F", "I"):
-        raise RowError(Reason.IMAGE_TYPE_UNSUPPORTED, where, f"pixels of mode {upright.mode}")
-    if upright.mode.startswith("I;16"):
-        return _from_16_bits(upright, where)
-    if upright.has_transparency_data:
-        over = upright.convert("RGBA")
-        white = PIL.Image.new("RGBA", over.size, "white")
-        return PIL.Image.alpha_composite(white, over).convert("RGB")
-    if upright.mode == "CMYK" and (profile := upright.info.get("icc_profile")):
-        return _through_profile(upright, profile)
-    return upright if upright.mode in _KEPT_MODES else upright.convert(_target_mode(upright.mode))
-
-
-def _from_16_bits(image: PIL.Image.Image, where: str) -> PIL.Image.Image:
-    if "transparency" in image.info:
-        raise RowError(Reason.IMAGE_TYPE_UNSUPPORTED, where, "16-bit grey with a clear value")
-    scaled = image.convert("I").point(lambda value: value * (255 / 65535) + 0.5)
-    return scaled.convert("L")  # `point` to L by itself leaves 16-bit pixels, nearly black
-
-
-def _target_mode(mode: str) -> str:
-    return "L" if mode in ("1", "LA") else "RGB"
-
-
-def _through_profile(image: PIL.Image.Image, profile: bytes) -> PIL.Image.Image:
-    target = PIL.ImageCms.createProfile("sRGB")
-    try:
-        source = PIL.ImageCms.ImageCmsProfile(io.BytesIO(profile))
-        converted = PIL.ImageCms.profileToProfile(image, source, target, outputMode="RGB")
-    except (PIL.ImageCms.PyCMSError, OSError):  # a broken profile is no profile
-        converted = None
-    if converted is None:
-        del image.info["icc_profile"]  # or it would be written beside RGB pixels
-        converted = image.convert("RGB")
-    return converted
+    if needed > max_bytes:
+        seen = f"decoding takes {-(-needed // MIB)} MiB"
+        raise RowError(Reason.IMAGE_TOO_LARGE, where, seen)
 
 
 def encoded(image: PIL.Image.Image, *, is_photo: bool) -> bytes:
-    """Write an RGB or grey picture as PNG (fast, lossless) or as JPEG 95 4:4:4."""
+    """Write an RGB or grey picture as PNG (fast, lossless) or as JPEG 95 4:4:4.
+
+    Nothing of the file it came from is kept beside its pixels: neither tags, nor a profile,
+    nor a comment.
+    """
     out = io.BytesIO()
     if is_photo:
-        image.save(out, "JPEG", quality=95, subsampling=0)
+        image.save(out, "JPEG", quality=95, subsampling=0, icc_profile=None, comment=b"")
     else:
-        image.save(out, "PNG", compress_level=1)
+        image.save(out, "PNG", compress_level=1, icc_profile=None)
     return out.getvalue()

@@ -1,29 +1,40 @@
 """What a picture is before a pixel is decoded: type, upright size, mode, frames.
 
-Limits are judged here, so that a bomb costs its header and nothing else.
+Limits are judged here, so that a bomb costs its header and nothing else; so is whether the
+container is whole (`vlm_datakit.images.walk`), before Pillow sees it.
 """
 
 from __future__ import annotations
 
 import io
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
 import PIL.Image
 
 from vlm_datakit.errors import Reason, RowError
+from vlm_datakit.images import gif, jpeg, jpeg2000, png, webp
+from vlm_datakit.images.heif import HEIF, open_heif
 from vlm_datakit.images.magic import HEAD_BYTES, media_type
-from vlm_datakit.plan import Limits
+from vlm_datakit.images.walk import Walk
+from vlm_datakit.plan import MIB, Limits
 
 #: Pillow's names of the formats we open; never EPS, PSD, PDF or SVG.
 ALLOWED = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "AVIF", "JPEG2000")
+_WALKS: dict[str, Callable[[bytes], Walk]] = {
+    "image/jpeg": jpeg.walk,
+    "image/png": png.walk,
+    "image/webp": webp.walk,
+    "image/gif": gif.walk,
+    "image/jp2": jpeg2000.walk,
+}
 _ORIENTATION = 0x0112  # Exif 2.3, table 4
 _TURNED = frozenset({5, 6, 7, 8})  # orientations that swap width and height
-_JP2_END = b"\xff\xd9"
-_PNG_DEPTH_AT = 24  # offset of the bit depth, RFC 2083 section 4.1.1
-_PNG_TAGS = (b"eXIf", b"Raw profile type exif", b"XML:com.adobe.xmp")  # where Pillow looks
+_BMP_CODING_AT = 30  # offset of biCompression in a BITMAPINFOHEADER file
+# Pillow unpacks run lengths of BMP in Python: 1 MiB takes a second or two.
+_MAX_RUN_LENGTH_BYTES = MIB
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,60 +44,63 @@ class Header:
     media_type: str
     width_px: int
     height_px: int
-    orientation: int
-    mode: str
-    frames: int
-    has_transparency: bool
-    is_deep: bool  # more than 8 bits a channel
+    orientation: int = 1
+    mode: str = "RGB"
+    has_more_frames: bool = False
+    has_transparency: bool = False
+    is_deep: bool = False  # more than 8 bits a channel
+    is_progressive: bool = False
+    is_whole: bool = False  # proved by the container; False: only decoding tells
 
 
 def parse_header(data: bytes, limits: Limits, where: str) -> Header:
-    """Read the head of an image file and judge it against the limits.
+    """Read the head of an image file, judge it, and walk the container to its end.
 
     Args:
-        data: The whole file; only its head is looked at.
+        data: The whole file; no pixel is decoded.
         limits: Largest bytes, pixels, side and aspect.
         where: JSON path of the value, for the error.
 
     Raises:
         RowError: ``image-type-unsupported`` if the magic bytes are of no allowed
-            format, or of HEIC; ``image-too-large`` beyond a limit; ``image-unreadable``
-            if the head is broken.
+            format, or of HEIC without its extra; ``image-too-large`` beyond a limit;
+            ``image-unreadable`` if the head is broken or the container is not whole.
     """
-    kind = media_type(data[:HEAD_BYTES])
+    kind = _kind(data)
     if kind is None:
         raise RowError(Reason.IMAGE_TYPE_UNSUPPORTED, where, f"{len(data)} bytes, no image type")
     if len(data) > limits.max_image_bytes:
         raise RowError(Reason.IMAGE_TOO_LARGE, where, f"{len(data)} bytes")
-    if kind == "image/jp2" and not _is_whole_jp2(data):
-        raise RowError(Reason.IMAGE_UNREADABLE, where, f"{len(data)} bytes, without an end")
-    with opened(data, where) as image:
-        width, height = image.size
-        _judge(width, height, limits, where)
-        return _described(image, kind, data)
+    _check_coding(data, kind, where)
+    walked = _WALKS[kind](data) if kind in _WALKS else Walk(is_proof=False)
+    if walked.is_endless:
+        raise RowError(Reason.IMAGE_UNREADABLE, where, f"{walked.fault}")
+    try:
+        with opened(walked.head or data, where) as image:
+            judge_size(*image.size, limits, where)
+            header = _described(image, kind, data, walked)
+    except RowError as error:
+        if walked.fault and error.reason is Reason.IMAGE_UNREADABLE:  # it says it better
+            raise RowError(Reason.IMAGE_UNREADABLE, where, walked.fault) from error
+        raise
+    if walked.fault:
+        raise RowError(Reason.IMAGE_UNREADABLE, where, walked.fault)
+    return header
 
 
-def _is_whole_jp2(data: bytes) -> bool:
-    """Whether the codestream ends with its marker; the decoder fills in what a cut took away.
+def _kind(data: bytes) -> str | None:
+    kind = media_type(data[:HEAD_BYTES])
+    if kind == HEIF and b"avif" in data[16 : int.from_bytes(data[:4], "big")]:
+        return "image/avif"  # its brand is the container's; what is in it stands behind
+    return kind
 
-    Source:
-        ISO/IEC 15444-1, annexes A.4.4 (end of codestream) and I.4 (boxes).
+
+def judge_size(width: int, height: int, limits: Limits, where: str) -> None:
+    """Hold a picture's size to the limits.
+
+    Raises:
+        RowError: ``image-too-large``.
     """
-    if data.startswith(b"\xff\x4f"):
-        return data.endswith(_JP2_END)
-    at = 0
-    while at + 16 <= len(data):
-        size, kind = int.from_bytes(data[at : at + 4], "big"), data[at + 4 : at + 8]
-        if size == 1:
-            size = int.from_bytes(data[at + 8 : at + 16], "big")
-        end = at + size if size else len(data)
-        if kind == b"jp2c":
-            return end <= len(data) and data[:end].endswith(_JP2_END)
-        at = max(end, at + 8)
-    return False
-
-
-def _judge(width: int, height: int, limits: Limits, where: str) -> None:
     long, short = max(width, height), max(1, min(width, height))
     if (
         width * height > limits.max_image_pixels
@@ -96,31 +110,34 @@ def _judge(width: int, height: int, limits: Limits, where: str) -> None:
         raise RowError(Reason.IMAGE_TOO_LARGE, where, f"{width} x {height} pixels")
 
 
-def _described(image: PIL.Image.Image, kind: str, data: bytes) -> Header:
-    orientation = _orientation(image, data)
+def _check_coding(data: bytes, kind: str, where: str) -> None:
+    is_run_length = kind == "image/bmp" and data[_BMP_CODING_AT : _BMP_CODING_AT + 1] in b"\1\2"
+    if is_run_length and len(data) > _MAX_RUN_LENGTH_BYTES:
+        raise RowError(Reason.IMAGE_TOO_LARGE, where, f"{len(data)} bytes of run lengths")
+
+
+def _described(image: PIL.Image.Image, kind: str, data: bytes, walked: Walk) -> Header:
+    # PngImageFile.getexif decodes all pixels; the head it was opened from has none.
+    exif = PIL.Image.Image.getexif(image) if walked.head or kind != "image/png" else {}
+    orientation = int(exif.get(_ORIENTATION, 1) or 1)
     width, height = image.size
     if orientation in _TURNED and image.format != "TIFF":  # Pillow turns a TIFF itself
         width, height = height, width
-    # An MPO is a JPEG with previews behind it; every reader shows the first.
-    frames = 1 if image.format == "MPO" else int(getattr(image, "n_frames", 1))
-    is_deep = image.mode.startswith("I") or (kind == "image/png" and data[_PNG_DEPTH_AT] > 8)
+    # A JPEG with others behind it is one picture: they are its previews.
+    is_animated = kind != "image/jpeg" and bool(getattr(image, "is_animated", False))
+    is_deep = image.mode.startswith("I") or (kind == "image/png" and data[png.DEPTH_AT] > 8)
     return Header(
         kind,
         width,
         height,
         orientation,
         image.mode,
-        frames,
+        walked.frames > 1 or (kind not in _WALKS and is_animated),
         image.has_transparency_data,
         is_deep,
+        bool(image.info.get("progressive")),
+        walked.is_proof,
     )
-
-
-def _orientation(image: PIL.Image.Image, data: bytes) -> int:
-    # Pillow decodes a PNG to its end in search of a tag: only where there may be one.
-    if image.format == "PNG" and not any(name in data for name in _PNG_TAGS):
-        return 1
-    return int(image.getexif().get(_ORIENTATION, 1) or 1)
 
 
 @contextmanager
@@ -128,24 +145,25 @@ def opened(data: bytes, where: str) -> Iterator[PIL.Image.Image]:
     """Open image bytes through the allow-list, every failure of Pillow's a `RowError`.
 
     Raises:
-        RowError: ``image-too-large`` for what Pillow calls a bomb, ``image-unreadable``
-            for whatever else it raises: its plugins raise nearly anything over hostile
-            bytes, so nearly everything is caught, around its calls alone.
+        RowError: ``image-too-large`` for what Pillow calls a bomb; ``image-type-unsupported``
+            for HEIC without its extra; ``image-unreadable`` for whatever else Pillow
+            raises: its plugins raise nearly anything over hostile bytes, so nearly
+            everything is caught, around its calls alone.
     """
+    is_heif = _kind(data) == HEIF
     try:
         with warnings.catch_warnings():
             # Our own limit is judged from the header; Pillow would warn from 89 megapixels.
             warnings.simplefilter("ignore")
-            with PIL.Image.open(io.BytesIO(data), formats=ALLOWED) as image:
+            file = io.BytesIO(data)
+            with open_heif(file, where) if is_heif else PIL.Image.open(file, "r", ALLOWED) as image:
                 yield image
     except RowError:
         raise
     except PIL.Image.DecompressionBombError as error:
         raise RowError(Reason.IMAGE_TOO_LARGE, where, "a decompression bomb") from error
     except PIL.UnidentifiedImageError as error:
-        is_heic = media_type(data[:HEAD_BYTES]) == "image/heic"  # Pillow alone has no decoder
-        reason = Reason.IMAGE_TYPE_UNSUPPORTED if is_heic else Reason.IMAGE_UNREADABLE
-        raise RowError(reason, where, f"{len(data)} bytes") from error
+        raise RowError(Reason.IMAGE_UNREADABLE, where, f"{len(data)} bytes") from error
     except Exception as error:
         raise RowError(Reason.IMAGE_UNREADABLE, where, f"{error}"[:80]) from error
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import PIL.Image
@@ -11,8 +11,17 @@ import PIL.Image
 from vlm_datakit.conversation import Image, ImageForm, ImageSource
 from vlm_datakit.errors import Reason, RowError, quoted
 from vlm_datakit.images.base64_text import decode
-from vlm_datakit.images.canonical import canonical, causes, encoded, flattened
-from vlm_datakit.images.header import check_decodes, parse_header
+from vlm_datakit.images.canonical import (
+    causes,
+    check_memory,
+    encoded,
+    rewriting_bytes,
+    rewritten,
+    target_size,
+)
+from vlm_datakit.images.cost import decoding_bytes
+from vlm_datakit.images.flat import bytes_of_floats, flattened
+from vlm_datakit.images.header import check_decodes, judge_size, parse_header
 from vlm_datakit.plan import ImagePolicy, Limits
 
 Read = Callable[[str, int, str], bytes]  # name or URL, max_bytes, where
@@ -47,8 +56,8 @@ class Opener:
             RowError: with a reason that starts with ``image-``.
         """
         if source.form is ImageForm.OBJECT:
-            return _from_object(source.value, self.limits, source.where)
-        return open_image(self._file_bytes(source), self.limits, source.where)
+            return _from_object(source.value, self, source.where)
+        return open_image(self._file_bytes(source), self.limits, self.policy, source.where)
 
     def _file_bytes(self, source: ImageSource) -> bytes:
         max_bytes = self.limits.max_image_bytes
@@ -63,18 +72,23 @@ class Opener:
         return data
 
 
-def open_image(data: bytes, limits: Limits, where: str) -> Image:
-    """Judge image bytes and make them canonical; clean bytes pass as the same object.
+def open_image(data: bytes, limits: Limits, policy: ImagePolicy, where: str) -> Image:
+    """Judge image bytes and make them what the policy says; clean ones pass as the same object.
 
     Raises:
         RowError: ``image-too-large``, ``image-type-unsupported``, ``image-unreadable``.
     """
     header = parse_header(data, limits, where)
-    rewritten = causes(header)
-    if not rewritten:
-        check_decodes(data, where)
-    clean, media_type = canonical(data, header, where)
-    return Image(clean, media_type, header.width_px, header.height_px, rewritten)
+    found = causes(header, policy)
+    if not found:
+        if policy.check == "decode" or not header.is_whole:
+            check_memory(decoding_bytes(header, jpeg_scale=8), limits.max_decoded_bytes, where)
+            check_decodes(data, where)
+        return Image(data, header.media_type, header.width_px, header.height_px)
+    check_memory(rewriting_bytes(header, policy), limits.max_decoded_bytes, where)
+    written = rewritten(data, header, policy, where)
+    media_type = "image/jpeg" if header.media_type == "image/jpeg" else "image/png"
+    return Image(written, media_type, *target_size(header, policy), found)
 
 
 def without_secrets(url: str) -> str:
@@ -89,21 +103,39 @@ def without_secrets(url: str) -> str:
     return f"{scheme}://{host.rpartition('@')[2]}{slash}{path}"
 
 
-def _from_object(value: Any, limits: Limits, where: str) -> Image:
-    """Encode a PIL image or an 8-bit array (H x W, H x W x 3 or 4) as PNG, without loss."""
-    picture = value if isinstance(value, PIL.Image.Image) else _from_array(value, where)
+def _from_object(value: Any, opener: Opener, where: str) -> Image:
+    """Encode a PIL image or an array as PNG, without loss."""
+    is_picture = isinstance(value, PIL.Image.Image)
+    width, height = value.size if is_picture else _array_size(value, where)
+    judge_size(width, height, opener.limits, where)
     try:
-        data = encoded(flattened(picture, where), is_photo=False)
+        flat = flattened(value if is_picture else _from_array(value, where), where)
+        data = encoded(flat, is_photo=False)
     except (OSError, SyntaxError, ValueError) as error:  # decoded only now: truncated, closed
         raise RowError(Reason.IMAGE_UNREADABLE, where, f"{error}"[:80]) from error
-    header = parse_header(data, limits, where)
-    return Image(data, header.media_type, header.width_px, header.height_px)
+    policy = replace(opener.policy, check="structure")  # it was decoded already
+    return open_image(data, opener.limits, policy, where)
+
+
+def _array_size(value: Any, where: str) -> tuple[int, int]:
+    shape: tuple[int, ...] = tuple(getattr(value, "shape", ()))
+    is_picture = len(shape) == 2 or (len(shape) == 3 and shape[2] in (1, 3, 4))
+    if not is_picture or 0 in shape:
+        kind = getattr(value, "dtype", "?")
+        raise RowError(Reason.IMAGE_TYPE_UNSUPPORTED, where, f"an array {shape} of {kind}")
+    return shape[1], shape[0]
 
 
 def _from_array(value: Any, where: str) -> PIL.Image.Image:
-    shape: tuple[int, ...] = tuple(getattr(value, "shape", ()))
-    dtype = str(getattr(value, "dtype", "?"))
-    is_picture = len(shape) == 2 or (len(shape) == 3 and shape[2] in (3, 4))
-    if dtype != "uint8" or not is_picture or 0 in shape:
-        raise RowError(Reason.IMAGE_TYPE_UNSUPPORTED, where, f"an array {shape} of {dtype}")
-    return PIL.Image.fromarray(value)
+    """Return an array (H x W, or with 1, 3 or 4 channels) as a picture.
+
+    8-bit values are taken as they are, floats as 0 (black) to 1 (white); nothing else is
+    guessed.
+    """
+    dtype = str(value.dtype)
+    if dtype in ("float16", "float32", "float64"):
+        value = bytes_of_floats(value, where)
+    elif dtype != "uint8":
+        seen = f"an array {tuple(value.shape)} of {dtype}"
+        raise RowError(Reason.IMAGE_TYPE_UNSUPPORTED, where, seen)
+    return PIL.Image.fromarray(value[:, :, 0] if value.shape[2:] == (1,) else value)
