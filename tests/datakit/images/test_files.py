@@ -87,7 +87,11 @@ def test_a_loop_of_links_is_missing(root: Path) -> None:
     with pytest.raises(RowError) as caught:
         read_image_file("loop.png", [root], 100, "$")
 
-    assert caught.value.args == (Reason.IMAGE_FILE_MISSING, "$", '"loop.png"')
+    assert caught.value.args == (
+        Reason.IMAGE_FILE_MISSING,
+        "$",
+        '"loop.png": no file below 1 root, nor base64 of a picture',
+    )
 
 
 def test_a_fifo_is_refused_at_once(root: Path) -> None:
@@ -157,4 +161,12 @@ def test_a_body_of_base64_that_is_no_picture_is_not_quoted(tmp_path: Path) -> No
     with pytest.raises(RowError) as caught:
         read_image_file(body, (tmp_path,), 100, "$.image")
 
-    assert caught.value.seen == "320 characters"
+    expected = "320 characters: no file below 1 root, nor base64 of a picture"
+    assert caught.value.seen == expected
+
+
+def test_a_file_of_proc_is_none_even_below_a_root_of_everything() -> None:
+    with pytest.raises(RowError) as caught:
+        read_image_file("/proc/self/environ", [Path("/")], 1_000_000, "$")
+
+    assert caught.value.reason is Reason.IMAGE_NOT_A_FILE

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -193,3 +193,38 @@ def parse_rejects_allowed(text: str) -> RejectsAllowed:
     except ValueError:
         pass
     raise UsageError(f"--max-rejects takes a count such as 12 or a share such as 2%, not {text!r}")
+
+
+#: What ``--limit`` calls a limit: the field of `Limits`, its unit, the largest value.
+LIMIT_NAMES = {
+    "line-mib": ("max_line_bytes", MIB, 2_000),  # Arrow's binary values end at 2 GiB
+    "image-mib": ("max_image_bytes", MIB, 1_000),
+    "megapixels": ("max_image_pixels", 1_000_000, 178),  # where Pillow sees a bomb
+    "side-px": ("max_side_px", 1, 1_000_000),
+    "aspect": ("max_aspect", 1, 1_000_000),
+    "decoded-mib": ("max_decoded_bytes", MIB, 100_000),
+}
+
+
+def parse_limits(texts: Iterable[str]) -> Limits:
+    """Read limits given as ``NAME=VALUE``; the others keep their defaults.
+
+    Raises:
+        UsageError: for a name that is none, or a value out of its range.
+
+    Example:
+        >>> parse_limits(["image-mib=50"]).max_image_bytes
+        52428800
+    """
+    changed = {}
+    for text in texts:
+        name, _, value = text.partition("=")
+        if name not in LIMIT_NAMES:
+            raise UsageError(
+                f"--limit {text}: expected NAME=VALUE, NAME of {', '.join(LIMIT_NAMES)}"
+            )
+        field_name, unit, most = LIMIT_NAMES[name]
+        if not (value.isascii() and value.isdigit() and 1 <= int(value) <= most):
+            raise UsageError(f"--limit {text}: expected a whole number from 1 to {most:,}")
+        changed[field_name] = int(value) * unit
+    return Limits(**changed)

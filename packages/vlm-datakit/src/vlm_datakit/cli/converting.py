@@ -13,7 +13,10 @@ import click
 
 from vlm_datakit.cli.options import (
     format_option,
+    image_policy,
     image_root_option,
+    limits,
+    picture_options,
     quiet_option,
     rejects_raw_option,
 )
@@ -36,6 +39,7 @@ _SHOWN = 20
 @click.option("--to", "target", required=True, metavar="FORMAT", help="openai, simple or trl")
 @click.option("--split", metavar="NAME", help="Of an import [default: all, one after the other]")
 @image_root_option
+@picture_options
 @click.option("--rejects", metavar="FILE", help="Write refused rows to a ledger.")
 @rejects_raw_option
 @click.option(
@@ -59,6 +63,8 @@ def command(source: str, output: str, **given: Any) -> None:
         given["image_root"],
         given["allow_loss"],
         given["rejects_raw"],
+        limits(given),
+        image_policy(given),
     )
     with ExitStack() as stack:
         outcomes = _outcomes(source, request, given, stack)

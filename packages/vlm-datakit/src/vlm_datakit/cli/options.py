@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 import click
+
+from vlm_datakit.plan import LIMIT_NAMES, ImagePolicy, Limits, parse_limits
 
 format_option = click.option(
     "--from",
@@ -22,3 +27,55 @@ rejects_raw_option = click.option(
     "--rejects-raw", is_flag=True, help="Keep refused rows whole in the ledger."
 )
 quiet_option = click.option("-q", "--quiet", is_flag=True, help="Say only how it ended.")
+
+_PICTURE_OPTIONS = (
+    click.option(
+        "--images",
+        type=click.Choice(["canonical", "baked", "untouched"]),
+        default="canonical",
+        show_default=True,
+        help="Rewrite pictures that readers differ on; baked: turn them upright, too; "
+        "untouched: keep every byte.",
+    ),
+    click.option(
+        "--check-images",
+        type=click.Choice(["structure", "decode"]),
+        default="structure",
+        show_default=True,
+        help="Walk each file to its end, or decode every picture.",
+    ),
+    click.option(
+        "--shrink-to-pixels",
+        type=click.IntRange(min=1),
+        metavar="N",
+        help="Write pictures of more than N pixels (width x height) smaller.",
+    ),
+    click.option(
+        "--limit",
+        "limits",
+        multiple=True,
+        metavar="NAME=N",
+        help=f"Raise or lower a limit: {', '.join(LIMIT_NAMES)}; repeatable.",
+    ),
+)
+
+
+def picture_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Add the options that say what becomes of pictures and what a row may cost."""
+    for option in reversed(_PICTURE_OPTIONS):
+        command = option(command)
+    return command
+
+
+def image_policy(given: dict[str, Any]) -> ImagePolicy:
+    """Return what the options say about pictures."""
+    return ImagePolicy(given["images"], given["check_images"], given["shrink_to_pixels"])
+
+
+def limits(given: dict[str, Any]) -> Limits:
+    """Return the limits that the options set.
+
+    Raises:
+        UsageError: for a limit that is none.
+    """
+    return parse_limits(given["limits"])

@@ -35,6 +35,8 @@ def read_image_file(name: str, roots: Sequence[Path], max_bytes: int, where: str
         RFC 8089 (file URIs).
     """
     path = _found(_as_path(name, where), roots, where)
+    if path.is_relative_to("/proc") or path.is_relative_to("/sys"):  # files in name only
+        raise RowError(Reason.IMAGE_NOT_A_FILE, where, quoted(name))
     flags = os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK  # a FIFO must not hang
     try:
         descriptor = os.open(path, flags)
@@ -50,7 +52,10 @@ def read_image_file(name: str, roots: Sequence[Path], max_bytes: int, where: str
         if status.st_size > max_bytes:
             raise RowError(Reason.IMAGE_TOO_LARGE, where, f"{status.st_size} bytes")
         with os.fdopen(descriptor, "rb", closefd=False) as file:  # it refuses a folder itself
-            return file.read()
+            data = file.read(max_bytes + 1)
+        if len(data) > max_bytes:  # it grew meanwhile
+            raise RowError(Reason.IMAGE_TOO_LARGE, where, f"over {max_bytes} bytes")
+        return data
     finally:
         os.close(descriptor)
 
@@ -61,7 +66,7 @@ def _as_path(name: str, where: str) -> Path:
     try:
         parts = urlsplit(name)
     except ValueError as error:  # a bracket that is no IPv6 host
-        raise RowError(Reason.IMAGE_FILE_MISSING, where, _shown(name)) from error
+        raise _missing(name, (), where) from error
     if parts.netloc not in ("", "localhost"):
         raise RowError(Reason.IMAGE_OUTSIDE_ROOT, where, quoted(name))
     return Path(unquote(parts.path))
@@ -77,8 +82,16 @@ def _found(path: Path, roots: Sequence[Path], where: str) -> Path:
         if any(real.is_relative_to(allowed) for allowed in roots):
             return real
         is_outside = True
-    reason = Reason.IMAGE_OUTSIDE_ROOT if is_outside else Reason.IMAGE_FILE_MISSING
-    raise RowError(reason, where, _shown(str(path)))
+    if is_outside:
+        raise RowError(Reason.IMAGE_OUTSIDE_ROOT, where, _shown(str(path)))
+    raise _missing(str(path), roots, where)
+
+
+def _missing(name: str, roots: Sequence[Path], where: str) -> RowError:
+    """Return the refusal of a text that is neither of the two things it may be."""
+    looked = f"no file below {len(roots)} root{'s' * (len(roots) != 1)}" if roots else "no file"
+    seen = f"{_shown(name)}: {looked}, nor base64 of a picture"
+    return RowError(Reason.IMAGE_FILE_MISSING, where, seen)
 
 
 def _shown(name: str) -> str:
