@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -118,6 +119,114 @@ class TestAFinishedImport:
 
         assert (done.code, done.out) == (3, b""), done.err
         assert done.err.splitlines()[-1].startswith(b"vlm-datakit: error: out/manifest.json: ")
+
+
+class TestPictures:
+    @pytest.fixture
+    def imported(
+        self, cli, chat, write_jsonl, data_uri, png_bytes, tmp_path
+    ) -> Callable[..., Path]:
+        """Import splits of rows: their ids, and the colors of their pictures."""
+
+        def finish(**splits: list[tuple[str, list[int]]]) -> Path:
+            for split, rows in splits.items():
+                lines = [chat("?", "!", *map(uri, colors), id=name) for name, colors in rows]
+                write_jsonl(tmp_path / f"{split}.jsonl", lines)
+            sources = [f"{split}={split}.jsonl" for split in splits]
+            done = cli(["import", *sources, "-o", "out", "--with-images"])
+            assert done.code == 0, done.err
+            return Path("out")
+
+        def uri(color: int) -> str:
+            return data_uri(png_bytes(color=(color, 0, 0)))
+
+        return finish
+
+    def said(self, err: bytes) -> list[str]:
+        """Return the lines about pictures: all but the last."""
+        return err.decode().splitlines()[:-1]
+
+    def test_without_a_repeat_one_line_says_so(self, cli, imported):
+        out = imported(train=[("a", [1]), ("b", [2, 3])], test=[("c", [4])])
+
+        done = cli(["validate", out])
+
+        assert (done.code, self.said(done.err)) == (0, ["pictures: 4, no duplicates"])
+
+    @pytest.mark.parametrize("flags", [[], ["--read-data"]], ids=["plain", "read-data"])
+    def test_repeats_and_leaks_are_told_with_their_rows_and_exit_0(self, cli, imported, flags):
+        out = imported(
+            train=[("a", [1]), ("b", [2]), ("c", [3, 1]), *(("d", [2]),) * 6],
+            test=[("e", [5]), ("f", [2]), ("g", [3])],
+        )
+
+        done = cli(["validate", out, *flags])
+
+        assert (done.code, done.out) == (0, b"")
+        assert self.said(done.err) == [
+            "pictures: 13, 9 of them duplicates",
+            "  train row 0 (id a) = train row 2 image 1 (id c)",
+            "  train row 1 (id b) = train row 3 (id d) = train row 4 (id d) = train row 5 (id d)"
+            " = train row 6 (id d), 7 times in train",
+            "leaks, pictures that stand in more than one split: 2",
+            "  train row 1 (id b) = test row 1 (id f), 7 times in train",
+            "  train row 2 (id c) = test row 2 (id g)",
+        ]
+
+    def test_20_leaks_are_told_and_the_rest_counted(self, cli, imported):
+        rows = [(f"{color}", [color]) for color in range(23)]
+
+        said = self.said(cli(["validate", imported(train=rows, test=rows)]).err)
+
+        assert len(said) == 1 + 1 + 20 + 1
+        assert (said[2], said[-1]) == ("  train row 0 (id 0) = test row 0 (id 0)", "  and 3 more")
+
+    def test_json_holds_the_places(self, cli, imported):
+        out = imported(train=[("a", []), ("b", [1])], dev=[("c", [1])])
+
+        report = json.loads(cli(["validate", out, "--json"]).out)
+
+        train = {"split": "train", "row": 1, "id": "b", "image": 0, "times": 1}
+        dev = {"split": "dev", "row": 0, "id": "c", "image": 0, "times": 1}
+        counts = {"images": 2, "distinct": 1, "duplicates": 1, "leaked": 1}
+        assert report["pictures"] == {**counts, "leaks": [[train, dev]], "repeats": []}
+
+    def test_ids_are_cut_and_their_control_characters_escaped(self, cli, imported):
+        out = imported(train=[("\x1b[31m\n", [1]), ("x" * 41, [1])])
+
+        said = self.said(cli(["validate", out]).err)
+
+        places = r"train row 0 (id \x1b[31m\n) = train row 1 (id " + "x" * 40 + "...)"
+        assert said == ["pictures: 2, 1 of them duplicates", f"  {places}"]
+
+    def test_text_alone_says_nothing_of_pictures(self, cli, write_jsonl, tmp_path):
+        write_jsonl(tmp_path / "qa.jsonl", QA)
+        cli(["import", "qa.jsonl", "-o", "out"])
+
+        done, asked = cli(["validate", "out"]), cli(["validate", "out", "--json"])
+
+        assert (self.said(done.err), json.loads(asked.out)["pictures"]) == ([], None)
+
+    def test_a_set_with_faults_is_not_searched(self, cli, imported, tmp_path):
+        out = imported(train=[("a", [1])], test=[("b", [1])])
+        (tmp_path / out / SHARD).unlink()
+
+        done, asked = cli(["validate", out]), cli(["validate", out, "--json"])
+
+        assert (done.code, self.said(done.err)) == (3, [f"fault  {SHARD}: missing"])
+        assert json.loads(asked.out)["pictures"] is None
+
+    def test_an_unreadable_shard_of_the_right_size_is_a_fault(self, cli, imported, tmp_path):
+        shard = tmp_path / imported(train=[("a", [1])]) / SHARD
+        shard.write_bytes(bytes(shard.stat().st_size))
+
+        done = cli(["validate", "out"])
+
+        (fault,) = self.said(done.err)
+        assert (done.code, fault.startswith(f"fault  out/{SHARD}: not a readable shard: ")) == (
+            3,
+            True,
+        )
 
 
 def test_a_folder_that_is_no_import(cli, tmp_path):

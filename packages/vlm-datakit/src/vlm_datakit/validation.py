@@ -12,11 +12,12 @@ from typing import Any
 
 from vlm_datakit.checks import check
 from vlm_datakit.conversation import Converted, Rejected
-from vlm_datakit.errors import RowError, VlmDataKitError
+from vlm_datakit.errors import RowError, SourceError, VlmDataKitError
 from vlm_datakit.images.header import check_decodes
 from vlm_datakit.plan import Plan, SourceFile
 from vlm_datakit.runner.stages import stages_of
 from vlm_datakit.runner.work import reject_line
+from vlm_datakit.shards.duplicates import Pictures, find_duplicates
 from vlm_datakit.shards.manifest import read_manifest, size_of
 from vlm_datakit.shards.reader import open_shards
 from vlm_datakit.sources.jsonl import Span, read_rows
@@ -43,7 +44,10 @@ class RowsReport:
 
 @dataclass(frozen=True, slots=True)
 class ImportReport:
-    """What a look at a finished import found; no ``faults`` means it is whole."""
+    """What a look at a finished import found; no ``faults`` means it is whole.
+
+    ``pictures`` is None for a set without image columns, and for one with faults.
+    """
 
     splits: Mapping[str, int]
     bytes: int
@@ -51,6 +55,7 @@ class ImportReport:
     warnings: Mapping[str, int]
     read_data: bool
     faults: tuple[str, ...] = ()
+    pictures: Pictures | None = None
 
 
 def validate_rows(outcomes: Iterable[Converted | Rejected]) -> RowsReport:
@@ -99,11 +104,11 @@ def _sorted(counts: Counter[str]) -> dict[str, int]:
 
 
 def validate_import(folder: Path | str, *, read_data: bool = False) -> ImportReport:
-    """Hold a finished import against its manifest.
+    """Hold a finished import against its manifest; find pictures that stand twice.
 
     Args:
-        folder: The output folder.
-        read_data: Also hash every file and decode every picture, at disk speed and below.
+        folder: The output folder. The bytes of its pictures are read, at disk speed.
+        read_data: Also hash every file and decode every picture, far slower.
 
     Raises:
         SourceError: if the folder is not a finished import.
@@ -111,11 +116,13 @@ def validate_import(folder: Path | str, *, read_data: bool = False) -> ImportRep
     out = Path(folder)
     manifest = read_manifest(out)
     splits = manifest["splits"]
-    files = [shard for split in splits.values() for shard in split["shards"]]
-    files += manifest["rejects"]["files"]
-    faults = [fault for file in files if (fault := _file_fault(out, file, read_data=read_data))]
-    if read_data and not faults:
-        faults = [fault for name in splits for fault in _row_faults(out, name, splits[name])]
+    faults = _faults(out, manifest, read_data=read_data)
+    pictures = None
+    if not faults:
+        try:
+            pictures = find_duplicates(out)
+        except SourceError as error:
+            faults = [str(error)]
     return ImportReport(
         {name: facts["rows"] for name, facts in splits.items()},
         sum(facts["bytes"] for facts in splits.values()),
@@ -123,7 +130,18 @@ def validate_import(folder: Path | str, *, read_data: bool = False) -> ImportRep
         manifest["stats"]["warnings"],
         read_data,
         tuple(faults),
+        pictures,
     )
+
+
+def _faults(out: Path, manifest: Mapping[str, Any], *, read_data: bool) -> list[str]:
+    splits = manifest["splits"]
+    files = [shard for split in splits.values() for shard in split["shards"]]
+    files += manifest["rejects"]["files"]
+    faults = [fault for file in files if (fault := _file_fault(out, file, read_data=read_data))]
+    if read_data and not faults:
+        faults = [fault for name in splits for fault in _row_faults(out, name, splits[name])]
+    return faults
 
 
 def _file_fault(out: Path, file: Mapping[str, Any], *, read_data: bool) -> str | None:

@@ -3,30 +3,42 @@
 from __future__ import annotations
 
 import sys
+from collections import Counter
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from vlm_datakit.cli.options import format_option, image_root_option
+from vlm_datakit.cli.options import (
+    format_option,
+    image_policy,
+    image_root_option,
+    limits,
+    picture_options,
+)
 from vlm_datakit.cli.talk import say, say_counts, say_refused
 
 if TYPE_CHECKING:
+    from vlm_datakit.shards.duplicates import Pictures, Place
     from vlm_datakit.validation import ImportReport, RowsReport
 
 _REFUSED, _FAULTY = 6, 3
+_ID_CHARS = 40  # as much of an id as a line shows
 
 
 @click.command("validate")
 @click.argument("source", metavar="FILE|OUT|-")
 @format_option
 @image_root_option
+@picture_options
 @click.option(
     "--read-data", is_flag=True, help="Of an import: hash every file, decode every picture."
 )
 @click.option("--json", "as_json", is_flag=True, help="Print the report as JSON.")
 def command(source: str, **given: Any) -> int:
     """Count what is wrong with rows, or check a finished import.
+
+    Of an import, also say which pictures stand twice, or in two splits; that is no fault.
 
     Exit code 6 if a row would be refused, 3 if an import is not what was written.
     """
@@ -55,7 +67,13 @@ def _rows_report(source: str, given: dict[str, Any]) -> RowsReport:
     from vlm_datakit.validation import validate_source
 
     pipe = Pipe(sys.stdin.buffer) if source == "-" else None
-    request = ImportRequest((source,), given["format_"], image_roots=given["image_root"])
+    request = ImportRequest(
+        (source,),
+        given["format_"],
+        image_roots=given["image_root"],
+        limits=limits(given),
+        images=image_policy(given),
+    )
     plan, found = plan_import(request, pipe)
     if not given["as_json"]:
         say(f"{plan.files[0].name}: read as {found.format} ({found.evidence})")
@@ -80,7 +98,37 @@ def _say_import(source: str, report: ImportReport) -> None:
         say(f"fault  {fault}")
     say_counts("refused at the import, by reason:", report.rejects, hints=False)
     say_counts("warned, rows by reason:", report.warnings, hints=False)
+    if report.pictures is not None:
+        _say_pictures(report.pictures)
     splits = ", ".join(f"{name} {rows:,}" for name, rows in report.splits.items())
     looked = "hashes and pictures" if report.read_data else "sizes"
     state = f"{len(report.faults)} faults" if report.faults else f"{looked} as written"
     say(f"{source}: {splits} rows, {report.bytes:,} bytes, {state}")
+
+
+def _say_pictures(pictures: Pictures) -> None:
+    duplicates = f"{pictures.duplicates:,} of them duplicates" if pictures.duplicates else ""
+    say(f"pictures: {pictures.images:,}, {duplicates or 'no duplicates'}")
+    for places in pictures.repeats:
+        say(f"  {_equal_places(places)}")
+    if not pictures.leaked:
+        return
+    say(f"leaks, pictures that stand in more than one split: {pictures.leaked:,}")
+    for places in pictures.leaks:
+        say(f"  {_equal_places(places)}")
+    if (more := pictures.leaked - len(pictures.leaks)) > 0:
+        say(f"  and {more:,} more")
+
+
+def _equal_places(places: tuple[Place, ...]) -> str:
+    """Return ``train row 3 (id a) = train row 9 (id b), 12 times in train``."""
+    named = Counter(place.split for place in places)
+    times = {place.split: place.times for place in places if place.times > named[place.split]}
+    more = [f", {count:,} times in {split}" for split, count in times.items()]
+    return " = ".join(map(_place_text, places)) + "".join(more)
+
+
+def _place_text(place: Place) -> str:
+    image = f" image {place.image}" if place.image else ""
+    row_id = place.id if len(place.id) <= _ID_CHARS else f"{place.id[:_ID_CHARS]}..."
+    return f"{place.split} row {place.row}{image} (id {row_id})"
