@@ -12,7 +12,10 @@ import click
 
 from vlm_datakit.cli.options import (
     format_option,
+    image_policy,
     image_root_option,
+    limits,
+    picture_options,
     quiet_option,
     rejects_raw_option,
 )
@@ -22,6 +25,7 @@ from vlm_datakit.plan import parse_rejects_allowed
 
 if TYPE_CHECKING:
     from vlm_datakit.events import Summary
+    from vlm_datakit.importing import ImportRequest
     from vlm_datakit.plan import Plan, RejectsAllowed
     from vlm_datakit.sources.pipe import Pipe
     from vlm_datakit.sources.survey import Survey
@@ -45,6 +49,7 @@ if TYPE_CHECKING:
     default=None,
     help="Insist on shards with, or without, pictures [default: as the first rows]",
 )
+@picture_options
 @rejects_raw_option
 @click.option("--overwrite", is_flag=True, help="Replace a finished import of another plan.")
 @click.option("--json", "as_json", is_flag=True, help="Print the summary as JSON.")
@@ -55,13 +60,12 @@ def command(sources: tuple[str, ...], **given: Any) -> None:
     After a kill the same command goes on. Refused rows stand in OUT/rejects with their
     reasons; if there are more of them than --max-rejects, nothing is committed.
     """
-    from vlm_datakit.importing import ImportRequest, default_output, plan_import, reads_stdin
+    from vlm_datakit.importing import default_output, plan_import, reads_stdin
     from vlm_datakit.sources.pipe import Pipe
 
     out = given["output"] or default_output(sources[0])
     allowed = parse_rejects_allowed(given["max_rejects"])
-    names = ("format_", "split", "image_root", "with_images", "rejects_raw")
-    request = ImportRequest(sources, *(given[name] for name in names))
+    request = _request(sources, given)
     pipe = Pipe(sys.stdin.buffer) if reads_stdin(sources) else None
     plan, found = plan_import(request, pipe)
     if not given["quiet"]:
@@ -78,6 +82,21 @@ def command(sources: tuple[str, ...], **given: Any) -> None:
     _say_summary(summary, quiet=given["quiet"])
     if given["as_json"]:
         _print_json({**asdict(summary), "rejected": summary.rejected, "committed": True})
+
+
+def _request(sources: tuple[str, ...], given: dict[str, Any]) -> ImportRequest:
+    from vlm_datakit.importing import ImportRequest
+
+    return ImportRequest(
+        sources,
+        given["format_"],
+        given["split"],
+        given["image_root"],
+        given["with_images"],
+        given["rejects_raw"],
+        limits(given),
+        image_policy(given),
+    )
 
 
 def _print_json(value: dict[str, Any]) -> None:

@@ -54,10 +54,11 @@ def _is_too_large(header: Header, policy: ImagePolicy) -> bool:
     return policy.shrink_to_pixels is not None and pixels > policy.shrink_to_pixels
 
 
-def rewritten(data: bytes, header: Header, policy: ImagePolicy, where: str) -> bytes:
-    """Return the picture written anew: upright, over white, 8-bit RGB or grey.
+def rewritten(data: bytes, header: Header, policy: ImagePolicy, where: str) -> tuple[bytes, str]:
+    """Return the picture written anew, upright, over white, 8-bit RGB or grey; its media type.
 
-    JPEG at quality 95 without chroma subsampling when a JPEG came, else PNG. With
+    PNG, so that no level is lost; JPEG at quality 95 without chroma subsampling for a plain
+    JPEG that is only turned or made smaller (docs/design/0008). With
     ``shrink_to_pixels`` a larger one is made as large as that by Lanczos' filter; a JPEG is
     first halved by its decoder while it stays twice as large.
 
@@ -72,7 +73,8 @@ def rewritten(data: bytes, header: Header, policy: ImagePolicy, where: str) -> b
         flat = flattened(image, where)
         if _is_too_large(header, policy):
             flat = flat.resize((width, height), PIL.Image.Resampling.LANCZOS)
-    return encoded(flat, is_photo=header.media_type == "image/jpeg")
+    is_photo = header.media_type == "image/jpeg" and header.mode in FLAT_MODES
+    return encoded(flat, is_photo=is_photo), "image/jpeg" if is_photo else "image/png"
 
 
 def _jpeg_scale(header: Header, policy: ImagePolicy) -> int:

@@ -86,8 +86,7 @@ def open_image(data: bytes, limits: Limits, policy: ImagePolicy, where: str) -> 
             check_decodes(data, where)
         return Image(data, header.media_type, header.width_px, header.height_px)
     check_memory(rewriting_bytes(header, policy), limits.max_decoded_bytes, where)
-    written = rewritten(data, header, policy, where)
-    media_type = "image/jpeg" if header.media_type == "image/jpeg" else "image/png"
+    written, media_type = rewritten(data, header, policy, where)
     return Image(written, media_type, *target_size(header, policy), found)
 
 
