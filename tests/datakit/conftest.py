@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import io
-import struct
-import zlib
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -48,24 +46,6 @@ def noise(saved: Callable[..., bytes]) -> Callable[[str], bytes]:
 
     def make(kind: str) -> bytes:
         return saved(PIL.Image.effect_noise((64, 64), 90), kind)
-
-    return make
-
-
-@pytest.fixture(scope="session")
-def png_claiming() -> Callable[..., bytes]:
-    """Return a PNG of these chunks only: a header that claims a size, and nothing behind it."""
-
-    def chunk(name: bytes, body: bytes) -> bytes:
-        return (
-            struct.pack(">I", len(body)) + name + body + struct.pack(">I", zlib.crc32(name + body))
-        )
-
-    def make(width: int, height: int) -> bytes:
-        head = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
-        body = bytes(min(width * height * 3 // 1_032 + 1, 400_000))  # never inflated
-        signature = b"\x89PNG\r\n\x1a\n"
-        return signature + chunk(b"IHDR", head) + chunk(b"IDAT", body) + chunk(b"IEND", b"")
 
     return make
 

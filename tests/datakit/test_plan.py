@@ -9,11 +9,14 @@ import pytest
 
 from vlm_datakit.errors import UsageError
 from vlm_datakit.plan import (
+    LIMIT_NAMES,
+    MIB,
     Limits,
     Plan,
     RejectsAllowed,
     SourceFile,
     fingerprint,
+    parse_limits,
     parse_rejects_allowed,
     plan_differences,
     plan_facts,
@@ -113,3 +116,16 @@ def test_a_consent_is_exact(
     allowed: RejectsAllowed, rejected: int, rows: int, admits: bool
 ) -> None:
     assert allowed.admits(rejected, rows) is admits
+
+
+def test_limits_are_set_by_name_and_the_others_keep_their_defaults() -> None:
+    limits = parse_limits(["image-mib=50", "decoded-mib=1000", "image-mib=60"])
+
+    assert limits == Limits(max_image_bytes=60 * MIB, max_decoded_bytes=1000 * MIB)
+
+
+@pytest.mark.parametrize("name", LIMIT_NAMES)
+def test_every_limit_has_a_name_and_takes_its_largest_value(name: str) -> None:
+    field, unit, most = LIMIT_NAMES[name]
+
+    assert getattr(parse_limits([f"{name}={most}"]), field) == most * unit

@@ -220,9 +220,8 @@ def parse_limits(texts: Iterable[str]) -> Limits:
     for text in texts:
         name, _, value = text.partition("=")
         if name not in LIMIT_NAMES:
-            raise UsageError(
-                f"--limit {text}: expected NAME=VALUE, NAME of {', '.join(LIMIT_NAMES)}"
-            )
+            known = ", ".join(LIMIT_NAMES)
+            raise UsageError(f"--limit {text}: expected NAME=N, where NAME is one of {known}")
         field_name, unit, most = LIMIT_NAMES[name]
         if not (value.isascii() and value.isdigit() and 1 <= int(value) <= most):
             raise UsageError(f"--limit {text}: expected a whole number from 1 to {most:,}")
