@@ -6,18 +6,22 @@ Fixtures hand out plain functions, so that a test reads as arrange, act, assert.
 from __future__ import annotations
 
 import base64
+import importlib.util
 import io
 import ipaddress
 import json
 import os
 import shutil
 import socket
+import struct
 import subprocess
 import sys
 import tempfile
+import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import hypothesis
@@ -67,6 +71,17 @@ def pytest_configure(config: pytest.Config) -> None:
         os.environ.pop(name, None)
     config.stash[HF_HOME] = tempfile.mkdtemp(prefix="hf-home-")
     os.environ.update(SET, HF_HOME=config.stash[HF_HOME])
+    config.pluginmanager.register(beside("serving"), "serving")
+
+
+def beside(name: str) -> ModuleType:
+    """Import a module of this folder, which is on no path, so that others can as well."""
+    spec = importlib.util.spec_from_file_location(name, Path(__file__).with_name(f"{name}.py"))
+    assert spec is not None
+    assert spec.loader is not None
+    module = sys.modules[name] = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:
@@ -227,6 +242,24 @@ def jpeg_bytes() -> Callable[..., bytes]:
         return encoded((width, height), color, mode, {"format": "JPEG", **save})
 
     return jpeg
+
+
+@pytest.fixture(scope="session")
+def png_claiming() -> Callable[..., bytes]:
+    """Return a PNG of these chunks only: a header that claims a size, and nothing behind it."""
+
+    def chunk(name: bytes, body: bytes) -> bytes:
+        return (
+            struct.pack(">I", len(body)) + name + body + struct.pack(">I", zlib.crc32(name + body))
+        )
+
+    def make(width: int, height: int) -> bytes:
+        head = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
+        body = bytes(min(width * height * 3 // 1_032 + 1, 400_000))  # never inflated
+        signature = b"\x89PNG\r\n\x1a\n"
+        return signature + chunk(b"IHDR", head) + chunk(b"IDAT", body) + chunk(b"IEND", b"")
+
+    return make
 
 
 @pytest.fixture(scope="session")
