@@ -60,5 +60,5 @@ def test_a_remote_error_says_whether_to_try_again() -> None:
     assert (str(RemoteError("503", retryable=True)), RemoteError("404").retryable) == ("503", False)
 
 
-def test_only_a_missing_file_may_be_there_at_a_rerun() -> None:
-    assert {Reason.IMAGE_FILE_MISSING} == OUTSIDE_REASONS
+def test_only_a_missing_file_or_a_failed_fetch_may_be_cured_by_a_rerun() -> None:
+    assert {Reason.IMAGE_FILE_MISSING, Reason.IMAGE_FETCH_FAILED} == OUTSIDE_REASONS

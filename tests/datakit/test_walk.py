@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -17,8 +18,9 @@ from vlm_datakit.conversation import (
     Origin,
     Rejected,
     Row,
+    Warned,
 )
-from vlm_datakit.errors import Reason
+from vlm_datakit.errors import Reason, RowError
 from vlm_datakit.formats import simple
 from vlm_datakit.walk import Stages, convert_rows
 
@@ -97,6 +99,96 @@ def test_a_bug_is_raised_and_says_at_which_row(stages: Stages) -> None:
         raise ZeroDivisionError
 
     outcomes = convert_rows([row(6)], Stages(parse, stages.resolve, stages.check))
+
+    with pytest.raises(ZeroDivisionError) as caught:
+        next(outcomes)
+    assert caught.value.__notes__ == ["while converting in.jsonl:7"]
+
+
+@pytest.fixture
+def ahead(stages: Stages, png_bytes: Callable[..., bytes]) -> tuple[Stages, list[str]]:
+    """Stages that note what is begun (``+``) and what is waited for, in order."""
+    log: list[str] = []
+
+    def begin(draft: Draft) -> None:
+        log.extend(f"+{image.value[9:]}" for image in draft.images)
+
+    def read(url: str, max_bytes: int, where: str) -> bytes:
+        log.append(url[9:])
+        if url.endswith("x"):
+            raise RowError(Reason.IMAGE_FETCH_FAILED, where, "status 404")
+        return png_bytes()
+
+    opener = replace(stages.resolve, read_url=read)  # type: ignore[type-var]
+    return replace(stages, resolve=opener, ahead=begin), log
+
+
+def with_picture(number: int, name: str) -> Row:
+    return row(number, text="?", response="!", image=f"http://h/{name}")
+
+
+def test_pictures_are_begun_before_their_turn_and_rows_keep_theirs(
+    ahead: tuple[Stages, list[str]],
+) -> None:
+    stages, log = ahead
+    rows = [with_picture(0, "a"), row(1), with_picture(2, "bx"), row(3, text="?", response="!")]
+
+    outcomes = list(convert_rows(rows, stages))
+
+    assert log == ["+a", "+bx", "a", "bx"]
+    assert [outcome.origin for outcome in outcomes] == [each.origin for each in rows]
+    reasons = [getattr(outcome, "reason", None) for outcome in outcomes]
+    assert reasons == [None, Reason.FIELD_MISSING, Reason.IMAGE_FETCH_FAILED, None]
+
+
+def test_the_window_holds_32_pictures_and_moves_row_by_row(
+    ahead: tuple[Stages, list[str]],
+) -> None:
+    stages, log = ahead
+    outcomes = convert_rows((with_picture(n, f"{n}") for n in range(100)), stages)
+
+    next(outcomes)
+    next(outcomes)
+
+    begun = [int(entry) for entry in log if entry.startswith("+")]
+    assert (begun, log[-1]) == (list(range(33)), "1")
+
+
+def test_the_window_is_bounded_by_bytes(ahead: tuple[Stages, list[str]]) -> None:
+    stages, log = ahead
+    taken: list[int] = []
+
+    def rows() -> Any:
+        yield with_picture(0, "a")
+        for number in range(1, 50):
+            taken.append(number)
+            yield row(number, text="x" * 2**20, response="!")
+
+    next(convert_rows(rows(), stages))
+
+    assert (len(taken), log) == (8, ["+a", "a"])
+
+
+def test_rows_without_a_picture_by_url_do_not_wait(ahead: tuple[Stages, list[str]]) -> None:
+    stages, _ = ahead
+    taken: list[int] = []
+
+    def rows() -> Any:
+        for number in range(9):
+            taken.append(number)
+            yield row(number, text="?", response="!")
+
+    next(convert_rows(rows(), stages))
+
+    assert taken == [0]
+
+
+def test_a_bug_behind_the_window_says_at_which_row(ahead: tuple[Stages, list[str]]) -> None:
+    def check(conversation: Conversation) -> tuple[Warned, ...]:
+        raise ZeroDivisionError
+
+    stages, _ = ahead
+    outcomes = convert_rows([with_picture(6, "a")], replace(stages, check=check))
 
     with pytest.raises(ZeroDivisionError) as caught:
         next(outcomes)

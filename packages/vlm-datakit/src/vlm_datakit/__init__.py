@@ -21,7 +21,7 @@ if TYPE_CHECKING:
         Text,
         Warned,
     )
-    from vlm_datakit.conversion import convert
+    from vlm_datakit.conversion import ConvertRequest, convert, convert_as
     from vlm_datakit.errors import (
         OutputError,
         Reason,
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from vlm_datakit.events import Progress, Summary
     from vlm_datakit.formats.format import Format
     from vlm_datakit.importing import ImportRequest, import_dataset
-    from vlm_datakit.plan import Limits, RejectsAllowed
+    from vlm_datakit.plan import FetchPolicy, Limits, RejectsAllowed
     from vlm_datakit.runner.inline import RunOptions
     from vlm_datakit.samples import make_samples
     from vlm_datakit.shards.reader import ShardSet, open_shards
@@ -45,7 +45,7 @@ _HOMES = {
     "conversation": (
         "Conversation", "Converted", "Image", "ImageRef", "Message", "Rejected", "Text", "Warned",
     ),
-    "conversion": ("convert",),
+    "conversion": ("ConvertRequest", "convert", "convert_as"),
     "errors": (
         "OutputError", "Reason", "RemoteError", "RowError", "SourceError", "TooManyRejects",
         "UsageError", "VlmDataKitError",
@@ -53,7 +53,7 @@ _HOMES = {
     "events": ("Progress", "Summary"),
     "formats.format": ("Format",),
     "importing": ("ImportRequest", "import_dataset"),
-    "plan": ("Limits", "RejectsAllowed"),
+    "plan": ("FetchPolicy", "Limits", "RejectsAllowed"),
     "runner.inline": ("RunOptions",),
     "samples": ("make_samples",),
     "shards.reader": ("ShardSet", "open_shards"),
@@ -63,7 +63,9 @@ _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 
 __all__ = [
     "Conversation",
+    "ConvertRequest",
     "Converted",
+    "FetchPolicy",
     "Format",
     "Image",
     "ImageRef",
@@ -88,6 +90,7 @@ __all__ = [
     "Warned",
     "__version__",
     "convert",
+    "convert_as",
     "import_dataset",
     "make_samples",
     "open_shards",

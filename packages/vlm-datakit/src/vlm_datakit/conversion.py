@@ -2,24 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from vlm_datakit import formats
 from vlm_datakit.checks import check
 from vlm_datakit.conversation import Converted, Origin, Rejected, Row
 from vlm_datakit.errors import RowError
-from vlm_datakit.formats.format import Format
+from vlm_datakit.images.addresses import allowed_hosts
 from vlm_datakit.plan import FetchPolicy, ImagePolicy, Limits, SourceFile
 from vlm_datakit.rendering import Rendered, render
-from vlm_datakit.runner.stages import image_roots, opener
+from vlm_datakit.runner.stages import image_roots, open_pictures, opener
 from vlm_datakit.shards.manifest import read_manifest
 from vlm_datakit.shards.reader import open_shards
 from vlm_datakit.sources.jsonl import Span, read_rows
 from vlm_datakit.sources.pipe import Lines
-from vlm_datakit.walk import Stages, convert_row, convert_rows
+from vlm_datakit.walk import Stages, convert_rows
+
+if TYPE_CHECKING:
+    from vlm_datakit.images.prefetch import Prefetcher
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,31 +77,61 @@ def convert(
         {'role': 'assistant', 'content': [{'type': 'text', 'text': '4'}]}
     """
     request = ConvertRequest(source, target, tuple(image_roots), allow_loss)
-    outcomes = _in_python(rows, convert_stages(request, ()), formats.get(target), allow_loss)
-    return _kept(outcomes, rejects)
+    return convert_as(rows, request, rejects)
+
+
+def convert_as(
+    rows: Iterable[Mapping[str, Any]],
+    request: ConvertRequest,
+    rejects: list[Rejected] | None = None,
+) -> Iterator[dict[str, Any]]:
+    """Convert rows as `convert` does, with all that a request can say, such as ``fetch``.
+
+    Args:
+        rows: Any iterable of dicts.
+        request: Formats, folders, limits, and whether pictures named by URL are fetched.
+        rejects: Where refused rows go; without it the first of them raises.
+
+    Returns:
+        As `convert`; closing it ends what is being fetched.
+
+    Raises:
+        UsageError: for an unknown format or a host that is none, at once.
+        RowError: as `convert`.
+    """
+    for name in (request.source, request.target):
+        formats.get(name)
+    allowed_hosts(request.fetch)
+    return _kept(_in_python(rows, request), rejects)
 
 
 def _in_python(
-    rows: Iterable[Mapping[str, Any]],
-    stages: Stages,
-    target: Format,
-    allow_loss: bool,  # noqa: FBT001 - passed through
-) -> Iterator[Rendered | Rejected]:
-    for index, fields in enumerate(rows):
-        converted = convert_row(Row(Origin("rows", index, index + 1), fields), stages)
-        yield render(converted, target, allow_loss)
+    rows: Iterable[Mapping[str, Any]], request: ConvertRequest
+) -> Generator[Rendered | Rejected]:
+    numbered = (Row(Origin("rows", index, index + 1), fields) for index, fields in enumerate(rows))
+    return _rendered(numbered, request, ())
+
+
+def _rendered(
+    rows: Iterable[Row | Rejected], request: ConvertRequest, own_roots: Sequence[Path]
+) -> Generator[Rendered | Rejected]:
+    target = formats.get(request.target)
+    with open_pictures(request.fetch, request.limits) as pictures:
+        for outcome in convert_rows(rows, convert_stages(request, own_roots, pictures)):
+            yield render(outcome, target, request.allow_loss)
 
 
 def _kept(
-    outcomes: Iterable[Rendered | Rejected], rejects: list[Rejected] | None
+    outcomes: Generator[Rendered | Rejected], rejects: list[Rejected] | None
 ) -> Iterator[dict[str, Any]]:
-    for outcome in outcomes:
-        if isinstance(outcome, Rendered):
-            yield outcome.row
-        elif rejects is None:
-            raise _as_error(outcome)
-        else:
-            rejects.append(outcome)
+    with closing(outcomes):
+        for outcome in outcomes:
+            if isinstance(outcome, Rendered):
+                yield outcome.row
+            elif rejects is None:
+                raise _as_error(outcome)
+            else:
+                rejects.append(outcome)
 
 
 def _as_error(rejected: Rejected) -> RowError:
@@ -106,24 +140,23 @@ def _as_error(rejected: Rejected) -> RowError:
     return error
 
 
-def convert_stages(request: ConvertRequest, own_roots: Sequence[Path]) -> Stages:
+def convert_stages(
+    request: ConvertRequest, own_roots: Sequence[Path], pictures: Prefetcher | None = None
+) -> Stages:
     """Return what rows pass through on the way from one format to another."""
     roots = (*own_roots, *(Path(root).resolve() for root in request.image_roots))
-
     parse = formats.get(request.source).parse
-    return Stages(parse, opener(request.limits, request.images, roots), check)
+    resolve = opener(request.limits, request.images, roots, pictures)
+    return Stages(parse, resolve, check, ahead=pictures.ahead if pictures else None)
 
 
 def convert_stream(
     stream: Lines, file: SourceFile, request: ConvertRequest
-) -> Iterator[Rendered | Rejected]:
-    """Convert JSON lines from a stream, one row in memory, in order."""
-    target = formats.get(request.target)
-    stages = convert_stages(request, image_roots(file, ()))
+) -> Generator[Rendered | Rejected]:
+    """Convert JSON lines from a stream, in order, holding one row or one window of rows."""
     max_line_bytes = request.limits.max_line_bytes
     span = Span(file.name, max_line_bytes=max_line_bytes, keep_raw=request.rejects_raw)
-    for outcome in convert_rows(read_rows(stream, span), stages):
-        yield render(outcome, target, request.allow_loss)
+    return _rendered(read_rows(stream, span), request, image_roots(file, ()))
 
 
 def convert_shards(

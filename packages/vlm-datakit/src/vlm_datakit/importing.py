@@ -12,6 +12,7 @@ from vlm_datakit import formats
 from vlm_datakit.errors import SourceError, UsageError
 from vlm_datakit.events import Listener, Summary
 from vlm_datakit.formats.format import Format
+from vlm_datakit.images.addresses import allowed_hosts
 from vlm_datakit.plan import FetchPolicy, ImagePolicy, Limits, Plan, SourceFile
 from vlm_datakit.runner.inline import RunOptions, run
 from vlm_datakit.sources.local import PIPE, source_files
@@ -48,6 +49,7 @@ def plan_import(request: ImportRequest, pipe: Pipe | None = None) -> tuple[Plan,
     """
     format_ = None if request.format == "auto" else formats.get(request.format)
     check_roots(request.image_roots)
+    allowed_hosts(request.fetch)
     files = find_files(request.sources, request.split)
     found = look_at(files[0], pipe, format_)
     with_images = found.with_images if request.with_images is None else request.with_images

@@ -8,14 +8,14 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from itertools import chain
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from vlm_datakit.checks import check
 from vlm_datakit.conversation import Converted, Rejected
 from vlm_datakit.errors import RowError, SourceError, VlmDataKitError
 from vlm_datakit.images.header import check_decodes
 from vlm_datakit.plan import Plan, SourceFile
-from vlm_datakit.runner.stages import stages_of
+from vlm_datakit.runner.stages import open_pictures, stages_of
 from vlm_datakit.runner.work import reject_line
 from vlm_datakit.shards.duplicates import Pictures, find_duplicates
 from vlm_datakit.shards.manifest import read_manifest, size_of
@@ -23,6 +23,9 @@ from vlm_datakit.shards.reader import open_shards
 from vlm_datakit.sources.jsonl import Span, read_rows
 from vlm_datakit.sources.pipe import Lines
 from vlm_datakit.walk import convert_rows
+
+if TYPE_CHECKING:
+    from vlm_datakit.images.prefetch import Prefetcher
 
 _SHOWN = 20
 
@@ -86,12 +89,16 @@ def validate_source(plan: Plan, pipe: Lines | None = None) -> RowsReport:
         plan: As `vlm_datakit.importing.plan_import` returns it.
         pipe: Standard input, if the plan names it.
     """
-    return validate_rows(chain.from_iterable(_walked(plan, file, pipe) for file in plan.files))
+    with open_pictures(plan.fetch, plan.limits) as pictures:
+        walks = (_walked(plan, file, pipe, pictures) for file in plan.files)
+        return validate_rows(chain.from_iterable(walks))
 
 
-def _walked(plan: Plan, file: SourceFile, pipe: Lines | None) -> Iterator[Converted | Rejected]:
+def _walked(
+    plan: Plan, file: SourceFile, pipe: Lines | None, pictures: Prefetcher | None
+) -> Iterator[Converted | Rejected]:
     span = Span(file.name, max_line_bytes=plan.limits.max_line_bytes)
-    stages = replace(stages_of(plan, file), check=check)
+    stages = replace(stages_of(plan, file, pictures), check=check)
     if pipe is not None:
         yield from convert_rows(read_rows(pipe, span), stages)
         return

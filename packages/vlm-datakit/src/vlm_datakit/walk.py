@@ -2,51 +2,144 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 from vlm_datakit.conversation import (
     Conversation,
     Converted,
     Draft,
     Image,
+    ImageForm,
     ImageSource,
     Rejected,
     Row,
     Warned,
 )
 from vlm_datakit.errors import RowError
+from vlm_datakit.plan import MIB
+
+_AHEAD_PICTURES = 32  # named by URL, in the rows held; a last row may go beyond
+_AHEAD_BYTES = 8 * MIB  # of the rows held
+_VALUE_BYTES = 64  # what a value costs beside its text
+_Step = TypeVar("_Step", Draft, Converted)
 
 
 @dataclass(frozen=True, slots=True)
 class Stages:
-    """What a row passes through, chosen once per run and free of hidden state."""
+    """What a row passes through, chosen once per run and free of hidden state.
+
+    ``ahead`` begins what ``resolve`` will wait for: with it rows are parsed before their
+    turn, in a bounded window.
+    """
 
     parse: Callable[[Mapping[str, Any]], Draft]
     resolve: Callable[[ImageSource], Image]
     check: Callable[[Conversation], tuple[Warned, ...]]
+    ahead: Callable[[Draft], None] | None = None
 
 
 def convert_rows(rows: Iterable[Row | Rejected], stages: Stages) -> Iterator[Converted | Rejected]:
-    """Convert rows one by one, in order, holding one row in memory.
+    """Convert rows one by one, in order, holding one row in memory, or one window of rows.
 
     A row that cannot be read or used comes out as `Rejected` in its place; a bug raises,
     with the row's origin added as a note.
     """
+    if stages.ahead is not None:
+        yield from _convert_ahead(rows, stages, stages.ahead)
+        return
     for row in rows:
         yield row if isinstance(row, Rejected) else convert_row(row, stages)
 
 
 def convert_row(row: Row, stages: Stages) -> Converted | Rejected:
-    """Convert one row. The only place where a `RowError` is caught."""
-    try:
-        draft = stages.parse(row.fields)
+    """Convert one row."""
+    draft = _parsed(row, stages)
+    return draft if isinstance(draft, Rejected) else _finished(row, draft, stages)
+
+
+def _parsed(row: Row, stages: Stages) -> Draft | Rejected:
+    return _attempt(row, lambda: stages.parse(row.fields))
+
+
+def _finished(row: Row, draft: Draft, stages: Stages) -> Converted | Rejected:
+    def finish() -> Converted:
         conversation = draft.with_images(tuple(map(stages.resolve, draft.images)))
         warnings = (*draft.warnings, *stages.check(conversation))
+        return Converted(row.origin, conversation, warnings, row.raw)
+
+    return _attempt(row, finish)
+
+
+def _attempt(row: Row, step: Callable[[], _Step]) -> _Step | Rejected:
+    """Take a row one step on. The only place where a `RowError` is caught."""
+    try:
+        return step()
     except RowError as error:
         return Rejected(row.origin, error.reason, error.where, error.seen, row.raw)
     except Exception as bug:
         bug.add_note(f"while converting {row.origin}")
         raise
-    return Converted(row.origin, conversation, warnings, row.raw)
+
+
+@dataclass(frozen=True, slots=True)
+class _Held:
+    """A parsed row that waits for its turn, and what it adds to the window."""
+
+    finish: Callable[[], Converted | Rejected]
+    pictures: int
+    bytes: int
+
+
+def _convert_ahead(
+    rows: Iterable[Row | Rejected], stages: Stages, ahead: Callable[[Draft], None]
+) -> Iterator[Converted | Rejected]:
+    held: deque[_Held] = deque()
+    pictures = size = 0
+    for row in rows:
+        held.append(last := _hold(row, stages, ahead))
+        pictures, size = pictures + last.pictures, size + last.bytes
+        while held and (
+            not held[0].pictures or pictures >= _AHEAD_PICTURES or size >= _AHEAD_BYTES
+        ):
+            first = held.popleft()
+            pictures, size = pictures - first.pictures, size - first.bytes
+            yield first.finish()
+    while held:
+        yield held.popleft().finish()
+
+
+def _hold(row: Row | Rejected, stages: Stages, ahead: Callable[[Draft], None]) -> _Held:
+    if isinstance(row, Rejected):
+        return _held_refused(row)
+    draft = _parsed(row, stages)
+    if isinstance(draft, Rejected):
+        return _held_refused(draft)
+    ahead(draft)
+    pictures = sum(image.form is ImageForm.URL for image in draft.images)
+    bare = Row(row.origin, {}, row.raw)  # the draft holds what it needs of the fields
+    size = _bytes_of(row.fields) + len(row.raw or b"")
+    return _Held(lambda: _finished(bare, draft, stages), pictures, size)
+
+
+def _held_refused(rejected: Rejected) -> _Held:
+    return _Held(lambda: rejected, 0, _VALUE_BYTES + len(rejected.raw or b""))
+
+
+def _bytes_of(fields: Mapping[str, Any]) -> int:
+    """Estimate the memory behind a row; a value that is not JSON counts as a picture."""
+    total, values = 0, [*fields.values()]
+    while values:
+        value = values.pop()
+        total += _VALUE_BYTES
+        if isinstance(value, (str, bytes, bytearray)):
+            total += len(value)
+        elif isinstance(value, Mapping):
+            values += value.values()
+        elif isinstance(value, (list, tuple)):
+            values += value
+        elif value is not None and not isinstance(value, (int, float)):
+            total += getattr(value, "nbytes", MIB)
+    return total

@@ -5,13 +5,14 @@ from __future__ import annotations
 import sys
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import ExitStack, nullcontext
+from contextlib import ExitStack, closing, nullcontext
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
 import click
 
 from vlm_datakit.cli.options import (
+    fetch_policy,
     format_option,
     image_policy,
     image_root_option,
@@ -65,6 +66,7 @@ def command(source: str, output: str, **given: Any) -> None:
         given["rejects_raw"],
         limits(given),
         image_policy(given),
+        fetch_policy(given),
     )
     with ExitStack() as stack:
         outcomes = _outcomes(source, request, given, stack)
@@ -100,7 +102,7 @@ def _outcomes(
         if not given["quiet"]:
             say(f"{file.name}: read as {found.format} ({found.evidence})")
     formats.get(request.source)
-    return convert_stream(stream, file, request)
+    return stack.enter_context(closing(convert_stream(stream, file, request)))
 
 
 def _stream(source: str, stack: ExitStack) -> Pipe:

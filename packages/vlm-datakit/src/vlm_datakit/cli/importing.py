@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from vlm_datakit.cli.options import (
+    fetch_policy,
     format_option,
     image_policy,
     image_root_option,
@@ -96,6 +97,7 @@ def _request(sources: tuple[str, ...], given: dict[str, Any]) -> ImportRequest:
         given["rejects_raw"],
         limits(given),
         image_policy(given),
+        fetch_policy(given),
     )
 
 
@@ -139,6 +141,8 @@ def _say_refusal(error: TooManyRejects, found: Survey, *, from_pipe: bool, quiet
         say(f"  --image-root {shlex.quote(found.picture_parent)}")
     if missing := error.by_reason.get(Reason.IMAGE_FILE_MISSING):
         say(f"{missing:,} of them name files that are not there; a rerun looks again")
+    if failed := error.by_reason.get(Reason.IMAGE_FETCH_FAILED):
+        say(f"{failed:,} of them name pictures that could not be fetched; a rerun asks again")
     refused = sum(error.by_reason.values())
     if error.rows > refused:
         kept = "the rows of a pipe are not kept" if from_pipe else "the work done is kept"

@@ -7,7 +7,8 @@ from typing import Any
 
 import click
 
-from vlm_datakit.plan import LIMIT_NAMES, ImagePolicy, Limits, parse_limits
+from vlm_datakit.errors import UsageError
+from vlm_datakit.plan import LIMIT_NAMES, FetchPolicy, ImagePolicy, Limits, parse_limits
 
 format_option = click.option(
     "--from",
@@ -57,6 +58,13 @@ _PICTURE_OPTIONS = (
         metavar="NAME=N",
         help=f"Raise or lower a limit: {', '.join(LIMIT_NAMES)}; repeatable.",
     ),
+    click.option("--fetch", is_flag=True, help="Fetch pictures named by URL."),
+    click.option(
+        "--fetch-allow",
+        multiple=True,
+        metavar="HOST[:PORT]",
+        help="A host that --fetch may reach at a private or loopback address; repeatable.",
+    ),
 )
 
 
@@ -70,6 +78,19 @@ def picture_options(command: Callable[..., Any]) -> Callable[..., Any]:
 def image_policy(given: dict[str, Any]) -> ImagePolicy:
     """Return what the options say about pictures."""
     return ImagePolicy(given["images"], given["check_images"], given["shrink_to_pixels"])
+
+
+def fetch_policy(given: dict[str, Any]) -> FetchPolicy | None:
+    """Return how pictures named by URL are fetched; None if they are not.
+
+    Raises:
+        UsageError: for --fetch-allow without --fetch.
+    """
+    if given["fetch"]:
+        return FetchPolicy(given["fetch_allow"])
+    if given["fetch_allow"]:
+        raise UsageError("--fetch-allow says which hosts --fetch may reach: add --fetch")
+    return None
 
 
 def limits(given: dict[str, Any]) -> Limits:

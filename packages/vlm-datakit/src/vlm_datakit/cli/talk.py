@@ -26,8 +26,9 @@ HINTS = {
     Reason.IMAGE_FILE_MISSING: "neither base64 of a picture nor a file below the data file's "
     "folder or an --image-root",
     Reason.IMAGE_OUTSIDE_ROOT: "allow the folder with --image-root FOLDER",
-    Reason.IMAGE_URL_NOT_FETCHED: "this version fetches nothing: download the pictures and name "
-    "the files",
+    Reason.IMAGE_URL_NOT_FETCHED: "--fetch fetches pictures named by URL",
+    Reason.IMAGE_URL_REFUSED: "--fetch-allow HOST admits a private image server of your own",
+    Reason.IMAGE_FETCH_FAILED: "a rerun asks again",
     Reason.IMAGE_NOT_IN_PLAN: "the first rows have no pictures: say --with-images",
     Reason.LAYOUT_DIFFERS: "conversations and prompt/completion rows go into separate imports",
     Reason.TARGET_CANNOT_HOLD: "--allow-loss leaves out what does not fit, and says so",

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from vlm_datakit.cli.options import (
+    fetch_policy,
     format_option,
     image_policy,
     image_root_option,
@@ -73,6 +74,7 @@ def _rows_report(source: str, given: dict[str, Any]) -> RowsReport:
         image_roots=given["image_root"],
         limits=limits(given),
         images=image_policy(given),
+        fetch=fetch_policy(given),
     )
     plan, found = plan_import(request, pipe)
     if not given["as_json"]:

@@ -15,6 +15,7 @@ from pathlib import Path
 from vlm_datakit.errors import OutputError
 from vlm_datakit.plan import Plan
 from vlm_datakit.runner.output import CARD, PRIVATE
+from vlm_datakit.runner.stages import FETCHED
 from vlm_datakit.runner.work import DATA, RECEIPTS, REJECTS, write_settled
 from vlm_datakit.shards.card import card
 from vlm_datakit.shards.manifest import FILE_NAME, Receipt, manifest_of, to_json
@@ -80,7 +81,7 @@ def commit(place: Place, plan: Plan, receipts: Iterable[Receipt]) -> None:
             (place.out / name).rmdir()
     sync_folder(place.out)
     write_settled(place.out / FILE_NAME, to_json(manifest))
-    for name in ("work", _REPLACED):
+    for name in ("work", FETCHED, _REPLACED):
         shutil.rmtree(place.private / name, ignore_errors=True)
 
 

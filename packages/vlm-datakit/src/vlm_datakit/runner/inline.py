@@ -28,6 +28,7 @@ from vlm_datakit.runner.output import (
     state_of,
 )
 from vlm_datakit.runner.refusals import first_refusals
+from vlm_datakit.runner.stages import FETCHED, open_pictures
 from vlm_datakit.runner.work import RECEIPTS, REJECTS, Job, run_slice
 from vlm_datakit.shards.manifest import (
     Receipt,
@@ -67,9 +68,9 @@ def run(plan: Plan, out: Path, options: RunOptions, listener: Listener | None = 
         place = Place(out, plan_id)
         prepare(place)
         slices = cut(plan.files, plan.slice_bytes)
-        receipts, resumed = _receipts(
-            Job(plan, plan_id, place.work, options.pipe), slices, listener
-        )
+        with open_pictures(plan.fetch, plan.limits, place.private / FETCHED) as pictures:
+            job = Job(plan, plan_id, place.work, options.pipe, pictures)
+            receipts, resumed = _receipts(job, slices, listener)
         summary = _summary(out, receipts, resumed)
         if not summary.rows:
             if is_new:

@@ -2,30 +2,84 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import closing, contextmanager, nullcontext
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from vlm_datakit import formats
 from vlm_datakit.checks import checker
 from vlm_datakit.images.files import read_image_file
-from vlm_datakit.images.resolver import Opener
-from vlm_datakit.plan import ImagePolicy, Limits, Plan, SourceFile
+from vlm_datakit.images.resolver import Opener, not_fetched
+from vlm_datakit.plan import FetchPolicy, ImagePolicy, Limits, Plan, SourceFile
 from vlm_datakit.walk import Stages
 
+if TYPE_CHECKING:
+    from vlm_datakit.images.prefetch import Prefetcher
 
-def stages_of(plan: Plan, file: SourceFile) -> Stages:
-    """Return what the rows of a file pass through under a plan."""
+FETCHED = "fetched"  # below the private folder of an import, where a rerun finds it
+
+
+def stages_of(plan: Plan, file: SourceFile, pictures: Prefetcher | None = None) -> Stages:
+    """Return what the rows of a file pass through under a plan.
+
+    Args:
+        plan: The plan.
+        file: The source of the rows.
+        pictures: Who fetches pictures by URL, from `open_pictures`; None refuses them.
+    """
+    roots = image_roots(file, plan.image_roots)
     return Stages(
         formats.get(plan.format).parse,
-        opener(plan.limits, plan.images, image_roots(file, plan.image_roots)),
+        opener(plan.limits, plan.images, roots, pictures),
         checker(plan.layout, with_images=plan.with_images),
+        ahead=pictures.ahead if pictures else None,
     )
 
 
-def opener(limits: Limits, policy: ImagePolicy, roots: Sequence[Path]) -> Opener:
+def opener(
+    limits: Limits,
+    policy: ImagePolicy,
+    roots: Sequence[Path],
+    pictures: Prefetcher | None = None,
+) -> Opener:
     """Return what opens pictures, files only below the given roots (resolved folders)."""
-    return Opener(limits, policy, partial(_read_named, tuple(roots)))
+    read_url = pictures.read if pictures else not_fetched
+    return Opener(limits, policy, partial(_read_named, tuple(roots)), read_url)
+
+
+@contextmanager
+def open_pictures(
+    policy: FetchPolicy | None, limits: Limits, folder: Path | None = None
+) -> Iterator[Prefetcher | None]:
+    """Open what fetches pictures by URL for a whole run; None if there is no policy.
+
+    Args:
+        policy: Of the plan or the request.
+        limits: Of the plan or the request.
+        folder: Where fetched pictures stay; None: in a temporary folder, until this closes.
+
+    Raises:
+        UsageError: if an allowed host is not spelled ``HOST[:PORT]``.
+    """
+    if policy is None:
+        yield None
+        return
+    from vlm_datakit.images.fetch import Fetcher
+    from vlm_datakit.images.fetch_cache import FetchCache
+    from vlm_datakit.images.prefetch import Prefetcher
+
+    fetcher = Fetcher(policy)
+    with _temporary() if folder is None else nullcontext(folder) as place:
+        cache = FetchCache(Path(place))
+        with closing(Prefetcher(policy, fetcher, cache, limits.max_image_bytes)) as pictures:
+            yield pictures
+
+
+def _temporary() -> tempfile.TemporaryDirectory[str]:
+    return tempfile.TemporaryDirectory(prefix="vlm-", ignore_cleanup_errors=True)
 
 
 def image_roots(file: SourceFile, extra: Sequence[str]) -> tuple[Path, ...]:

@@ -6,10 +6,10 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO
+from typing import IO, TYPE_CHECKING
 
 from vlm_datakit.conversation import Converted, Rejected
-from vlm_datakit.errors import TooManyRejects
+from vlm_datakit.errors import Reason, TooManyRejects
 from vlm_datakit.events import Progress
 from vlm_datakit.plan import Limits, Plan, Slice
 from vlm_datakit.runner.stages import stages_of
@@ -22,6 +22,9 @@ from vlm_datakit.sources.jsonl import Span, read_rows
 from vlm_datakit.sources.pipe import Lines
 from vlm_datakit.walk import convert_rows
 
+if TYPE_CHECKING:
+    from vlm_datakit.images.prefetch import Prefetcher
+
 DATA, REJECTS, RECEIPTS = "data", "rejects", "receipts"
 _HOPELESS_ROWS = 1_000  # so many first rows, all refused: the plan is wrong, not the rows
 _SHOWN = 5
@@ -31,12 +34,16 @@ OnRow = Callable[[Progress], None]
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """What `run_slice` needs beside the slice: the plan, where it works, and the pipe if any."""
+    """What `run_slice` needs beside the slice: the plan, where it works, and its edges.
+
+    ``pipe`` is standard input, if a source is it; ``pictures`` fetches for the whole run.
+    """
 
     plan: Plan
     plan_id: str
     folder: Path
     pipe: Lines | None = None
+    pictures: Prefetcher | None = None
 
 
 def run_slice(job: Job, slice_: Slice, on_row: OnRow | None = None) -> Receipt:
@@ -94,7 +101,8 @@ def _outcomes(job: Job, slice_: Slice, stack: ExitStack) -> Iterator[Converted |
     if stream is None:
         raise ValueError("a pipe slice needs its stream")
     span = span_of(slice_, job.plan.limits, keep_raw=job.plan.rejects_raw)
-    return convert_rows(read_rows(stream, span), stages_of(job.plan, slice_.file))
+    stages = stages_of(job.plan, slice_.file, job.pictures)
+    return convert_rows(read_rows(stream, span), stages)
 
 
 def span_of(slice_: Slice, limits: Limits, *, keep_raw: bool) -> Span:
@@ -116,9 +124,11 @@ def _progress(tally: Tally, outcome: Converted | Rejected) -> Progress:
 
 def _stop_if_hopeless(slice_: Slice, tally: Tally, first: list[Rejected], plan: Plan) -> None:
     if slice_.number == 0 and tally.rows == 0 and tally.rows_read == _HOPELESS_ROWS:
+        wrong = f"the format (read as {plan.format}) or the image root is wrong"
+        if tally.by_reason.keys() == {Reason.IMAGE_FETCH_FAILED}:
+            wrong = "no picture can be fetched"
         raise TooManyRejects(
-            f"the first {_HOPELESS_ROWS:,} rows were all refused: the format "
-            f"(read as {plan.format}) or the image root is wrong",
+            f"the first {_HOPELESS_ROWS:,} rows were all refused: {wrong}",
             tally.rows_read,
             tally.by_reason,
             [reject_line(rejected) for rejected in first],
