@@ -38,6 +38,7 @@ TOOLS = (
     "hypothesis",
     "mypy",
     "nox",
+    "pillow-heif",
     "polars",
     "pre-commit",
     "pre-commit-hooks",
@@ -247,11 +248,22 @@ def prepare() -> None:
             install_packages(VENV, choice)
 
 
-def run(session: nox.Session, *command: str) -> None:
+def fetch_pictures() -> dict[str, str]:
+    """Return where Pillow's test pictures lie, as pytest reads it; off-line they may be missing."""
+    command = [str(python_of(VENV)), "tests/fuzz/pillow_pictures.py"]
+    with one_installer_at_a_time():
+        done = subprocess.run(command, cwd=ROOT, stdout=subprocess.PIPE, check=False)
+    if done.returncode:
+        say("their tests are skipped")
+        return {}
+    return {"VLM_PILLOW_PICTURES": done.stdout.decode().strip()}
+
+
+def run(session: nox.Session, *command: str, **variables: str) -> None:
     """Run a command with .venv activated, .venv's own where it has one."""
     path = os.pathsep.join([str(VENV / SCRIPTS), os.environ.get("PATH", "")])
     executable = shutil.which(command[0], path=path) or command[0]  # nox looks in its own PATH
-    environment = {"PATH": path, "VIRTUAL_ENV": str(VENV)}
+    environment = {"PATH": path, "VIRTUAL_ENV": str(VENV), **variables}
     session.run(executable, *command[1:], env=environment, external=True)
 
 
@@ -274,7 +286,14 @@ def demo(session: nox.Session) -> None:
 def tests(session: nox.Session) -> None:
     """Run the tests; what follows ``--`` goes to pytest."""
     prepare()
-    run(session, "python", "-m", "pytest", *session.posargs)
+    run(session, "python", "-m", "pytest", *session.posargs, **fetch_pictures())
+
+
+@nox.session
+def fuzz(session: nox.Session) -> None:
+    """Send damaged pictures through the walk: 100,000, or ``-- --cases 1000000 --seed 2``."""
+    prepare()
+    run(session, "python", "tests/fuzz/pictures.py", *session.posargs)
 
 
 @nox.session

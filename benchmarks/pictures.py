@@ -29,8 +29,8 @@ import pybase64
 from skimage import data as photos
 
 from vlm_datakit.images.base64_text import decode
+from vlm_datakit.images.containers.jpeg import walk
 from vlm_datakit.images.header import check_decodes, parse_header
-from vlm_datakit.images.jpeg import walk
 from vlm_datakit.images.kind import classify
 from vlm_datakit.images.resolver import Opener, not_fetched
 from vlm_datakit.plan import ImagePolicy, Limits

@@ -17,7 +17,7 @@ from typing import Any
 
 from vlm_datakit import conversion, importing, sampling, validation  # noqa: F401 - warm
 from vlm_datakit.cli import COMMANDS, main, vlm_datakit
-from vlm_datakit.images import prefetch  # noqa: F401 - warm
+from vlm_datakit.fetching import prefetch  # noqa: F401 - warm
 
 STEPS = ("fsync", "mkdir", "rename", "replace", "rmdir", "unlink")
 

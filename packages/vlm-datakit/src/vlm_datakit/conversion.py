@@ -12,7 +12,7 @@ from vlm_datakit import formats
 from vlm_datakit.checks import check
 from vlm_datakit.conversation import Converted, Origin, Rejected, Row
 from vlm_datakit.errors import RowError
-from vlm_datakit.images.addresses import allowed_hosts
+from vlm_datakit.fetching.addresses import allowed_hosts
 from vlm_datakit.plan import FetchPolicy, ImagePolicy, Limits, SourceFile
 from vlm_datakit.rendering import Rendered, render
 from vlm_datakit.runner.stages import image_roots, open_pictures, opener
@@ -23,7 +23,7 @@ from vlm_datakit.sources.pipe import Lines
 from vlm_datakit.walk import Stages, convert_rows
 
 if TYPE_CHECKING:
-    from vlm_datakit.images.prefetch import Prefetcher
+    from vlm_datakit.fetching.prefetch import Prefetcher
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,8 +11,8 @@ from pathlib import Path
 from vlm_datakit import formats
 from vlm_datakit.errors import SourceError, UsageError
 from vlm_datakit.events import Listener, Summary
+from vlm_datakit.fetching.addresses import allowed_hosts
 from vlm_datakit.formats.format import Format
-from vlm_datakit.images.addresses import allowed_hosts
 from vlm_datakit.plan import FetchPolicy, ImagePolicy, Limits, Plan, SourceFile
 from vlm_datakit.runner.inline import RunOptions, run
 from vlm_datakit.sources.local import PIPE, source_files

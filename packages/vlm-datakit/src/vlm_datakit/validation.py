@@ -25,7 +25,7 @@ from vlm_datakit.sources.pipe import Lines
 from vlm_datakit.walk import convert_rows
 
 if TYPE_CHECKING:
-    from vlm_datakit.images.prefetch import Prefetcher
+    from vlm_datakit.fetching.prefetch import Prefetcher
 
 _SHOWN = 20
 

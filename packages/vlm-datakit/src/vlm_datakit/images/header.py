@@ -1,7 +1,7 @@
 """What a picture is before a pixel is decoded: type, upright size, mode, frames.
 
 Limits are judged here, so that a bomb costs its header and nothing else; so is whether the
-container is whole (`vlm_datakit.images.walk`), before Pillow sees it.
+container is whole (`vlm_datakit.images.containers.walk`), before Pillow sees it.
 """
 
 from __future__ import annotations
@@ -15,10 +15,10 @@ from dataclasses import dataclass
 import PIL.Image
 
 from vlm_datakit.errors import Reason, RowError
-from vlm_datakit.images import gif, jpeg, jpeg2000, png, webp
+from vlm_datakit.images.containers import gif, jpeg, jpeg2000, png, webp
+from vlm_datakit.images.containers.walk import Walk
 from vlm_datakit.images.heif import HEIF, open_heif
 from vlm_datakit.images.magic import HEAD_BYTES, media_type
-from vlm_datakit.images.walk import Walk
 from vlm_datakit.plan import MIB, Limits
 
 #: Pillow's names of the formats we open; never EPS, PSD, PDF or SVG.

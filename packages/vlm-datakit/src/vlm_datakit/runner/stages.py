@@ -17,7 +17,7 @@ from vlm_datakit.plan import FetchPolicy, ImagePolicy, Limits, Plan, SourceFile
 from vlm_datakit.walk import Stages
 
 if TYPE_CHECKING:
-    from vlm_datakit.images.prefetch import Prefetcher
+    from vlm_datakit.fetching.prefetch import Prefetcher
 
 FETCHED = "fetched"  # below the private folder of an import, where a rerun finds it
 
@@ -67,9 +67,9 @@ def open_pictures(
     if policy is None:
         yield None
         return
-    from vlm_datakit.images.fetch import Fetcher
-    from vlm_datakit.images.fetch_cache import FetchCache
-    from vlm_datakit.images.prefetch import Prefetcher
+    from vlm_datakit.fetching.cache import FetchCache
+    from vlm_datakit.fetching.fetch import Fetcher
+    from vlm_datakit.fetching.prefetch import Prefetcher
 
     fetcher = Fetcher(policy)
     with _temporary() if folder is None else nullcontext(folder) as place:

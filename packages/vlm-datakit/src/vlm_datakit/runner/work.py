@@ -23,7 +23,7 @@ from vlm_datakit.sources.pipe import Lines
 from vlm_datakit.walk import convert_rows
 
 if TYPE_CHECKING:
-    from vlm_datakit.images.prefetch import Prefetcher
+    from vlm_datakit.fetching.prefetch import Prefetcher
 
 DATA, REJECTS, RECEIPTS = "data", "rejects", "receipts"
 _HOPELESS_ROWS = 1_000  # so many first rows, all refused: the plan is wrong, not the rows

@@ -9,8 +9,8 @@ from collections.abc import Callable
 import PIL.Image
 import pytest
 
-from vlm_datakit.images import gif, jpeg, jpeg2000, png, webp
-from vlm_datakit.images.walk import Walk
+from vlm_datakit.images.containers import gif, jpeg, jpeg2000, png, webp
+from vlm_datakit.images.containers.walk import Walk
 
 Saved = Callable[..., bytes]
 PICTURE = PIL.Image.effect_noise((40, 30), 90)

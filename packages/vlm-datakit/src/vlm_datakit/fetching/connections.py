@@ -21,7 +21,7 @@ import httpcore2
 import httpx2
 
 from vlm_datakit.errors import Reason, RowError
-from vlm_datakit.images.addresses import AllowedHost, why_not
+from vlm_datakit.fetching.addresses import AllowedHost, why_not
 
 _NO_SUCH_NAME = (socket.EAI_NONAME, getattr(socket, "EAI_NODATA", socket.EAI_NONAME))
 

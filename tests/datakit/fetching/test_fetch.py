@@ -21,9 +21,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from vlm_datakit.errors import Reason, RowError
-from vlm_datakit.images.connections import Machine, resolve_host
-from vlm_datakit.images.fetch import Fetcher
-from vlm_datakit.images.targets import parse_target
+from vlm_datakit.fetching.connections import Machine, resolve_host
+from vlm_datakit.fetching.fetch import Fetcher
+from vlm_datakit.fetching.targets import parse_target
 from vlm_datakit.plan import FetchPolicy
 
 PICTURE = bytes(range(256)) * 400

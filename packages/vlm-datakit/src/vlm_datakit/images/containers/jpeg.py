@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from vlm_datakit.images.walk import Broken, Endless, Walk, broken, part
+from vlm_datakit.images.containers.walk import Broken, Endless, Walk, broken, part
 
 _MARKER = re.compile(rb"\xff+([^\x00\xff])")  # any number of fill bytes may stand before it
 # Inside a scan 0xff is followed by 0x00 (stuffing) or a restart marker, else the scan ends.

@@ -14,11 +14,11 @@ from email.utils import parsedate_to_datetime
 import httpcore2
 
 from vlm_datakit.errors import Reason, RowError
-from vlm_datakit.images.addresses import allowed_hosts
-from vlm_datakit.images.bodies import Body, Write, failed, header
-from vlm_datakit.images.connections import Deadline, JudgingBackend, Machine, NoConnection
-from vlm_datakit.images.hosts import Hosts
-from vlm_datakit.images.targets import Target, parse_target, shown
+from vlm_datakit.fetching.addresses import allowed_hosts
+from vlm_datakit.fetching.bodies import Body, Write, failed, header
+from vlm_datakit.fetching.connections import Deadline, JudgingBackend, Machine, NoConnection
+from vlm_datakit.fetching.hosts import Hosts
+from vlm_datakit.fetching.targets import Target, parse_target, shown
 from vlm_datakit.plan import FetchPolicy
 
 _TRIES = 3

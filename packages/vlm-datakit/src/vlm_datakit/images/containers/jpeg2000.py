@@ -6,7 +6,7 @@ Source:
 
 from __future__ import annotations
 
-from vlm_datakit.images.walk import Walk
+from vlm_datakit.images.containers.walk import Walk
 
 _CODESTREAM, _END = b"\xff\x4f", b"\xff\xd9"
 _MAX_BOXES = 1_000

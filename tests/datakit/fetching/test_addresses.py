@@ -9,7 +9,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from vlm_datakit.errors import UsageError
-from vlm_datakit.images.addresses import AllowedHost, allowed_hosts, parse_allowed, why_not
+from vlm_datakit.fetching.addresses import AllowedHost, allowed_hosts, parse_allowed, why_not
 from vlm_datakit.plan import FetchPolicy
 
 PUBLIC = ["1.1.1.1", "93.184.215.14", "100.63.255.255", "100.128.0.0", "172.32.0.1", "192.0.1.1"]

@@ -13,8 +13,8 @@ from collections.abc import Callable
 
 from vlm_datakit.conversation import Draft, ImageForm
 from vlm_datakit.errors import Reason, RowError
-from vlm_datakit.images.fetch import Fetcher
-from vlm_datakit.images.fetch_cache import FetchCache
+from vlm_datakit.fetching.cache import FetchCache
+from vlm_datakit.fetching.fetch import Fetcher
 from vlm_datakit.plan import FetchPolicy
 
 _FAILURES = 4_096  # remembered, so that rows with the same URL fail alike and at once

@@ -6,7 +6,7 @@ Source:
 
 from __future__ import annotations
 
-from vlm_datakit.images.walk import Broken, Walk, broken, part
+from vlm_datakit.images.containers.walk import Broken, Walk, broken, part
 
 _SCREEN_BYTES, _IMAGE_BYTES = 13, 10
 _IMAGE, _EXTENSION, _TRAILER = 0x2C, 0x21, 0x3B

@@ -14,9 +14,9 @@ import pytest
 
 from vlm_datakit.conversation import Draft, ImageForm, ImageSource
 from vlm_datakit.errors import Reason, RowError
-from vlm_datakit.images.fetch import Fetcher
-from vlm_datakit.images.fetch_cache import FetchCache
-from vlm_datakit.images.prefetch import Prefetcher
+from vlm_datakit.fetching.cache import FetchCache
+from vlm_datakit.fetching.fetch import Fetcher
+from vlm_datakit.fetching.prefetch import Prefetcher
 from vlm_datakit.plan import FetchPolicy
 
 MAX_BYTES = 1000

@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from vlm_datakit.images.bodies import Write
+from vlm_datakit.fetching.bodies import Write
 
 _DIGEST = re.compile(r"[0-9a-f]{64}")
 

@@ -1,6 +1,6 @@
 """What the text of a URL may be before anybody is asked: the first of two judgements.
 
-The other is of the address that the name leads to; see `vlm_datakit.images.connections`.
+The other is of the address that the name leads to; see `vlm_datakit.fetching.connections`.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import httpcore2
 import httpx2
 
 from vlm_datakit.errors import Reason, RowError, quoted
-from vlm_datakit.images.addresses import host_name
+from vlm_datakit.fetching.addresses import host_name
 from vlm_datakit.version import __version__
 
 _HEADERS = (

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from vlm_datakit.images.walk import Broken, Endless, Walk, broken, part
+from vlm_datakit.images.containers.walk import Broken, Endless, Walk, broken, part
 
 _RIFF_BYTES = 12
 _VP8_TAG_BYTES = 10  # frame tag, start code, width and height

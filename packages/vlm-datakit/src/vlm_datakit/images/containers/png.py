@@ -12,7 +12,7 @@ import zlib
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from vlm_datakit.images.walk import Broken, Endless, Walk, broken, part
+from vlm_datakit.images.containers.walk import Broken, Endless, Walk, broken, part
 
 _HEAD = struct.Struct(">I4s")
 _SIGNATURE_BYTES = 8

@@ -1,0 +1,1 @@
+"""Containers walked to their end: what makes a file whole, one module a format."""
