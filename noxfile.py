@@ -291,7 +291,7 @@ def tests(session: nox.Session) -> None:
 
 @nox.session
 def fuzz(session: nox.Session) -> None:
-    """Send damaged pictures through the walk: 100,000, or ``-- --cases 1000000 --seed 2``."""
+    """Send a million damaged pictures and rows through the walk; ``-- --cases N --seed S``."""
     prepare()
     run(session, "python", "tests/fuzz/pictures.py", *session.posargs)
 

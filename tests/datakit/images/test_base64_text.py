@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import tracemalloc
+
 import pytest
 
 from vlm_datakit.errors import Reason, RowError
@@ -72,3 +74,29 @@ def test_what_would_be_too_large_is_refused(text: str) -> None:
         decode(text, max_bytes=1, where="$.image")
 
     assert caught.value.args == (Reason.IMAGE_TOO_LARGE, "$.image", "over 1 bytes")
+
+
+@pytest.mark.parametrize("start", range(4))
+def test_percent_codes_are_decoded_over_the_edges_of_pieces(start: int) -> None:
+    data = b"A" * start + bytes(range(256)) * 400
+    text = "A" * start + "".join(f"%{byte:02X}" for byte in data[start:])
+
+    assert decode(f"data:image/png,{text}", max_bytes=len(data), where="$") == data
+
+
+def test_percent_codes_take_no_more_memory_than_their_bytes_are_worth() -> None:
+    text = "data:," + "%41" * 2_000_000
+    tracemalloc.start()
+
+    data = decode(text, max_bytes=2_000_000, where="$")
+
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert (len(data), peak < 20_000_000) == (2_000_000, True)
+
+
+def test_percent_codes_beyond_the_limit_are_not_decoded() -> None:
+    with pytest.raises(RowError) as caught:
+        decode("data:," + "%41" * 1_001, max_bytes=1_000, where="$")
+
+    assert caught.value.args == (Reason.IMAGE_TOO_LARGE, "$", "over 1000 bytes")

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import io
+import struct
+import zlib
 from collections.abc import Callable
 from typing import Any
 
@@ -328,3 +331,46 @@ def test_the_memory_of_decoding_is_judged_before_it_is_taken(
 
     assert caught.value.reason is Reason.IMAGE_TOO_LARGE
     assert open_image(data, Limits(max_decoded_bytes=1_000_000 * needed), ImagePolicy(), "$")
+
+
+def test_a_photo_whose_other_tags_readers_fail_on_is_turned_for_them(
+    saved: Saved, as_image: Opened, pixels: Pixels
+) -> None:
+    head = b"Exif\0\0II*\0\x08\0\0\0\x02\0"
+    turned = b"\x12\x01\x03\0\x01\0\0\0\x08\0\0\0"
+    photometric_as_text = b"\x06\x01\x02\0\x02\0\0\0z\0\0\0"
+    photo = PIL.Image.linear_gradient("L").resize((32, 24)).convert("RGB")
+    data = saved(photo, "JPEG", exif=head + photometric_as_text + turned + bytes(4))
+    with pytest.raises(Exception, match="int"):
+        PIL.ImageOps.exif_transpose(PIL.Image.open(io.BytesIO(data)))
+
+    image = as_image(data)
+
+    upright = pixels(data).transpose(PIL.Image.Transpose.ROTATE_90)
+    assert (image.rewritten, image.media_type) == (("tags",), "image/png")
+    assert pixels(image.data).tobytes() == upright.tobytes()
+
+
+def test_sizes_are_those_of_the_pixels_where_the_head_says_otherwise(
+    saved: Saved, as_image: Opened, pixels: Pixels
+) -> None:
+    frames = [new("RGB", (6, 4), colour) for colour in ("red", "blue")]
+    moving = saved(frames[0], "PNG", save_all=True, append_images=frames[1:])
+    tag = PIL.Image.Exif()
+    tag[0x0112] = 6
+    body = b"eXIf" + tag.tobytes().removeprefix(b"Exif\0\0")
+    chunk = struct.pack(">I", len(body) - 4) + body + struct.pack(">I", zlib.crc32(body))
+
+    image = as_image(moving[:-12] + chunk + moving[-12:])
+
+    assert (image.width_px, image.height_px) == pixels(image.data).size
+
+
+def test_a_scan_of_12_bits_is_not_nearly_black(as_image: Opened, pixels: Pixels) -> None:
+    entries = [(256, 2), (257, 1), (258, 12), (259, 1), (262, 1), (273, 122), (278, 1), (279, 3)]
+    tags = b"".join(struct.pack("<HHII", tag, 3, 1, value) for tag, value in entries)
+    scan = b"II*\0\x08\0\0\0\x08\0" + tags + bytes(16) + b"\xff\xf0\x00"
+
+    image = as_image(scan)
+
+    assert (list(pixels(image.data).tobytes()), image.rewritten[0]) == ([255, 0], "depth")

@@ -167,6 +167,16 @@ def test_the_head_of_a_tagged_png_has_all_but_its_pixels(saved: Saved, name: byt
             id="no pixels",
         ),
         pytest.param(
+            [
+                chunk(b"IHDR", struct.pack(">IIBBBBB", 9, 9, 8, 2, 0, 0, 0)),
+                chunk(b"fdAT", bytes(4)),
+                chunk(b"IDAT", bytes(9)),
+                chunk(b"IEND", b""),
+            ],
+            "its frames stand before its pixels",
+            id="frames first",
+        ),
+        pytest.param(
             [chunk(b"IHDR", struct.pack(">IIBBBBB", 9, 9, 8, 5, 0, 0, 0)), chunk(b"IEND", b"")],
             "it does not begin with a header chunk",
             id="a colour type that is none",

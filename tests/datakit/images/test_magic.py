@@ -36,6 +36,7 @@ def test_twelve_bytes_of_a_real_picture_are_enough(
     ("head", "name"),
     [
         pytest.param(b"MM\0*" + bytes(8), "image/tiff", id="big-endian TIFF"),
+        pytest.param(b"II+\0" + bytes(8), "image/tiff", id="BigTIFF"),
         pytest.param(b"\xff\x4f\xff\x51" + bytes(8), "image/jp2", id="JPEG 2000 codestream"),
         pytest.param(b"GIF87a" + bytes(6), "image/gif", id="GIF of 1987"),
         pytest.param(b"\0\0\0\x18ftypheic", "image/heic", id="HEIC"),

@@ -81,6 +81,8 @@ WELL_KNOWN: dict[str, tuple[int | str, ...] | Reason] = {
     "bmp/b/reallybig.bmp": Reason.IMAGE_TOO_LARGE,
 }
 
+ROUNDED = 1  # blending with white rounds once more
+
 OPENERS = {
     check: opener(Limits(), ImagePolicy(check=check), ()) for check in ("structure", "decode")
 }
@@ -130,10 +132,12 @@ def as_meant(data: bytes) -> tuple[np.ndarray, bool]:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         with opened(data) as original:
+            bits = getattr(original, "tag_v2", {}).get(258, (16,))[0]  # of a scan, perhaps 12
             image = PIL.ImageOps.exif_transpose(original)
     if image.mode.startswith("I;16"):
         values = np.asarray(image.convert("I"))
-        grey = ((2 * values + 257) // 514).astype(np.uint8)  # 65535 is 255, rounded
+        white = 2**bits - 1 if bits > 8 else 2**16 - 1
+        grey = (values * 255 / white + 0.5).astype(np.uint8)
         return np.repeat(grey[:, :, None], 3, axis=2), False
     if image.has_transparency_data:
         values = np.asarray(image.convert("RGBA")).astype(float)
@@ -160,10 +164,7 @@ def test_a_picture_shows_what_it_showed_or_is_refused_for_a_reason(name: str) ->
     (expected, is_blended), seen = as_meant((FOLDER / name).read_bytes()), as_read(found.data)
     assert seen.shape == expected.shape == (found.height_px, found.width_px, 3)
     difference = np.abs(seen.astype(int) - expected)
-    if found.media_type == "image/jpeg" and found.rewritten:
-        assert (difference.mean() <= JPEG_MEAN, difference.max() <= JPEG_MOST) == (True, True)
-    else:
-        assert difference.max() <= (ROUNDED if is_blended else 0)
+    assert difference.max() <= (ROUNDED if is_blended else 0)
 
 
 def test_most_of_what_has_a_known_type_is_accepted() -> None:

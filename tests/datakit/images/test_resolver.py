@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import base64
 import io
+import struct
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -39,6 +41,7 @@ def test_all_forms_of_one_picture_give_the_same_bytes(
         pytest.param("https://a.example/b?sig=abc", '"https://a.example/b"', id="a signature"),
         pytest.param("https://me:key@a.example/b", '"https://a.example/b"', id="a password"),
         pytest.param("https://a.example?sig=a/b@c", '"https://a.example"', id="no path"),
+        pytest.param("https://me:k/e?y@a.example/b", '"https://a.example/b"', id="a slash in it"),
         pytest.param("s3://bucket/a@b.png", '"s3://bucket/a@b.png"', id="a bucket"),
     ],
 )
@@ -162,3 +165,27 @@ def test_a_strip_of_python_is_refused_as_one_of_a_file(resolve: Resolve) -> None
         resolve(classify(PIL.Image.new("RGB", (3000, 10)), "$"))
 
     assert caught.value.args == (Reason.IMAGE_TOO_LARGE, "$", "3000 x 10 pixels")
+
+
+def test_the_form_of_a_picture_is_told_without_decoding_it(noise: Callable[[str], bytes]) -> None:
+    picture = PIL.Image.open(io.BytesIO(noise("PNG")[:-40]))
+
+    assert classify(picture, "$").form is ImageForm.OBJECT
+
+
+@pytest.mark.parametrize("error", [struct.error("x"), AssertionError(), Warning("x")])
+def test_whatever_a_picture_of_the_caller_raises_is_a_refusal(
+    resolve: Resolve, error: Exception
+) -> None:
+    class Hostile(PIL.Image.Image):
+        def load(self) -> Any:
+            warnings.warn("its tags are odd", UserWarning, stacklevel=1)
+            raise error
+
+        size = (4, 4)
+
+    with pytest.raises(RowError) as caught:
+        resolve(ImageSource(ImageForm.OBJECT, Hostile(), "$.image"))
+
+    expected = f"{error}" or type(error).__name__
+    assert caught.value.args == (Reason.IMAGE_UNREADABLE, "$.image", expected)

@@ -13,6 +13,8 @@ import pybase64
 from vlm_datakit.errors import Reason, RowError
 
 _URL_SAFE = str.maketrans("-_", "+/")
+_ESCAPE_CHARS = 3  # "%2B"
+_PIECE_CHARS = 1 << 16
 
 
 def decode(text: str, *, max_bytes: int, where: str) -> bytes:
@@ -68,12 +70,26 @@ def _payload(text: str, where: str) -> tuple[str, bool]:
 
 
 def _unquoted(payload: str, max_bytes: int, where: str) -> bytes:
-    data = unquote_to_bytes(payload)
+    if len(payload) > _ESCAPE_CHARS * max_bytes:
+        raise RowError(Reason.IMAGE_TOO_LARGE, where, f"over {max_bytes} bytes")
+    data = _percent_decoded(payload)
     if len(data) > max_bytes:
         raise RowError(Reason.IMAGE_TOO_LARGE, where, f"over {max_bytes} bytes")
     if not data:
         raise RowError(Reason.IMAGE_NOT_BASE64, where, "an empty data URI")
     return data
+
+
+def _percent_decoded(text: str) -> bytes:
+    """Decode percent codes piece by piece: `unquote_to_bytes` makes a list of all of them."""
+    pieces, start = [], 0
+    while start < len(text):
+        end = start + _PIECE_CHARS
+        cut = text.rfind("%", end - _ESCAPE_CHARS + 1, end)  # not inside a code
+        end = cut if cut > start else end
+        pieces.append(unquote_to_bytes(text[start:end]))
+        start = end
+    return b"".join(pieces)
 
 
 def _decoded_size(payload: str) -> int:
@@ -90,7 +106,7 @@ def _strictly(payload: str) -> bytes | None:
 def _tidied(payload: str) -> str:
     """Return the payload in the standard alphabet: no white space, padded, unquoted."""
     if "%" in payload:
-        payload = unquote_to_bytes(payload).decode("latin-1")
+        payload = _percent_decoded(payload).decode("latin-1")
     payload = "".join(payload.split()).translate(_URL_SAFE)
     return (
         payload

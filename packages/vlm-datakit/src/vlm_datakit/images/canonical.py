@@ -12,12 +12,14 @@ import math
 
 import PIL.Image
 
+from vlm_datakit.conversation import Image
 from vlm_datakit.errors import Reason, RowError
 from vlm_datakit.images.cost import decoding_bytes, stored_bytes
 from vlm_datakit.images.flat import FLAT_MODES, flat_mode, flattened
 from vlm_datakit.images.header import Header, opened
 from vlm_datakit.plan import MIB, ImagePolicy
 
+_ASKED_FOR = frozenset({"orientation", "shrunk"})  # by a policy: a photo may stay one
 _KEPT_TYPES = frozenset({"image/jpeg", "image/png", "image/webp"})
 _AS_IT_CAME = ImagePolicy(form="canonical")
 
@@ -42,6 +44,7 @@ def causes(header: Header, policy: ImagePolicy = _AS_IT_CAME) -> tuple[str, ...]
         "frames": header.has_more_frames,
         "container": header.media_type not in _KEPT_TYPES,
         "orientation": policy.form == "baked" and 2 <= header.orientation <= 8,
+        "tags": header.has_broken_tags,
     }
     named = tuple(name for name, is_so in found.items() if is_so)
     if not named and header.mode not in FLAT_MODES:
@@ -54,8 +57,8 @@ def _is_too_large(header: Header, policy: ImagePolicy) -> bool:
     return policy.shrink_to_pixels is not None and pixels > policy.shrink_to_pixels
 
 
-def rewritten(data: bytes, header: Header, policy: ImagePolicy, where: str) -> tuple[bytes, str]:
-    """Return the picture written anew, upright, over white, 8-bit RGB or grey; its media type.
+def rewritten(data: bytes, header: Header, policy: ImagePolicy, where: str) -> Image:
+    """Return the picture written anew: upright, over white, 8-bit RGB or grey.
 
     PNG, so that no level is lost; JPEG at quality 95 without chroma subsampling for a plain
     JPEG that is only turned or made smaller (docs/design/0008). With
@@ -66,15 +69,18 @@ def rewritten(data: bytes, header: Header, policy: ImagePolicy, where: str) -> t
         RowError: ``image-unreadable`` if it does not decode; ``image-type-unsupported`` as
             `vlm_datakit.images.flat.flattened`.
     """
-    width, height = target_size(header, policy)
+    found = causes(header, policy)
     with opened(data, where) as image:
         if (scale := _jpeg_scale(header, policy)) > 1:
             image.draft(None, (image.width // scale, image.height // scale))
         flat = flattened(image, where)
         if _is_too_large(header, policy):
-            flat = flat.resize((width, height), PIL.Image.Resampling.LANCZOS)
-    is_photo = header.media_type == "image/jpeg" and header.mode in FLAT_MODES
-    return encoded(flat, is_photo=is_photo), "image/jpeg" if is_photo else "image/png"
+            flat = flat.resize(target_size(header, policy), PIL.Image.Resampling.LANCZOS)
+    is_photo = header.media_type == "image/jpeg" and _ASKED_FOR.issuperset(found)
+    media_type = "image/jpeg" if is_photo else "image/png"
+    # Of the pixels, not of the header: a crop inside HEIC, or a tag that stands behind the
+    # frames of a PNG, is seen differently by readers of the head and of the pixels.
+    return Image(encoded(flat, is_photo=is_photo), media_type, *flat.size, found)
 
 
 def _jpeg_scale(header: Header, policy: ImagePolicy) -> int:
@@ -97,7 +103,9 @@ def target_size(header: Header, policy: ImagePolicy) -> tuple[int, int]:
     if policy.shrink_to_pixels is None or not _is_too_large(header, policy):
         return width, height
     scale = math.sqrt(policy.shrink_to_pixels / (width * height))
-    return max(1, math.floor(width * scale)), max(1, math.floor(height * scale))
+    short = max(1, round(min(width, height) * scale))
+    long = min(math.floor(max(width, height) * scale), policy.shrink_to_pixels // short)
+    return (long, short) if width >= height else (short, long)
 
 
 def rewriting_bytes(header: Header, policy: ImagePolicy = _AS_IT_CAME) -> int:

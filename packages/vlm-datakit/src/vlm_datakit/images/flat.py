@@ -11,7 +11,6 @@ from typing import Any
 
 import PIL.Image
 import PIL.ImageCms
-import PIL.ImageOps
 
 from vlm_datakit.errors import Reason, RowError
 
@@ -19,6 +18,16 @@ FLAT_MODES = frozenset({"RGB", "L"})
 _BAND_PIXELS = 1 << 20
 _WHITE_16 = 65_535
 _ORIENTATION = 0x0112  # Exif 2.3, table 4
+_BITS = 258  # BitsPerSample, TIFF 6.0
+_TURNS = {
+    2: PIL.Image.Transpose.FLIP_LEFT_RIGHT,
+    3: PIL.Image.Transpose.ROTATE_180,
+    4: PIL.Image.Transpose.FLIP_TOP_BOTTOM,
+    5: PIL.Image.Transpose.TRANSPOSE,
+    6: PIL.Image.Transpose.ROTATE_270,
+    7: PIL.Image.Transpose.TRANSVERSE,
+    8: PIL.Image.Transpose.ROTATE_90,
+}
 
 Flatten = Callable[[PIL.Image.Image], PIL.Image.Image]
 
@@ -37,7 +46,8 @@ def flat_mode(mode: str, *, has_transparency: bool = False) -> str:
 def flattened(image: PIL.Image.Image, where: str) -> PIL.Image.Image:
     """Return the picture upright, over white, in mode RGB or L.
 
-    Transparent pixels are laid over white, 16-bit values divided by 257, floats from 0 to 1
+    Transparent pixels are laid over white, 16-bit values divided by 257 (those of a 12-bit
+    TIFF by 16.06), floats from 0 to 1
     multiplied by 255, CMYK converted through its profile if it has a good one.
 
     Raises:
@@ -58,8 +68,8 @@ def flattened(image: PIL.Image.Image, where: str) -> PIL.Image.Image:
 
 def _upright(image: PIL.Image.Image) -> PIL.Image.Image:
     image.load()  # a TIFF is turned here
-    is_turned = image.getexif().get(_ORIENTATION, 1) in range(2, 9)
-    return PIL.ImageOps.exif_transpose(image) if is_turned else image
+    turn = _TURNS.get(image.getexif().get(_ORIENTATION, 1))
+    return image if turn is None else image.transpose(turn)
 
 
 def _flatten(image: PIL.Image.Image, where: str) -> Flatten | None:
@@ -72,7 +82,8 @@ def _flatten(image: PIL.Image.Image, where: str) -> Flatten | None:
         if "transparency" in image.info:
             seen = "16-bit grey with a clear value"
             raise RowError(Reason.IMAGE_TYPE_UNSUPPORTED, where, seen)
-        return _from_16_bits
+        white = _white(image)
+        return lambda band: _from_16_bits(band, white)
     if image.has_transparency_data:
         return _over_white
     if image.mode == "CMYK" and (profile := image.info.get("icc_profile")):
@@ -98,8 +109,14 @@ def _over_white(band: PIL.Image.Image) -> PIL.Image.Image:
     return PIL.Image.alpha_composite(white, over).convert("RGB")
 
 
-def _from_16_bits(band: PIL.Image.Image) -> PIL.Image.Image:
-    scaled = band.convert("I").point(lambda value: value * (255 / _WHITE_16) + 0.5)
+def _white(image: PIL.Image.Image) -> int:
+    """Return the value of white: a TIFF may say that fewer than 16 bits are used."""
+    bits = getattr(image, "tag_v2", {}).get(_BITS, (16,))[0]
+    return (1 << bits) - 1 if 8 < bits < 16 else _WHITE_16
+
+
+def _from_16_bits(band: PIL.Image.Image, white: int) -> PIL.Image.Image:
+    scaled = band.convert("I").point(lambda value: value * (255 / white) + 0.5)
     return scaled.convert("L")  # `point` to L by itself leaves 16-bit pixels, nearly black
 
 

@@ -7,10 +7,12 @@ container is whole (`vlm_datakit.images.containers.walk`), before Pillow sees it
 from __future__ import annotations
 
 import io
+import re
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Any
 
 import PIL.Image
 
@@ -30,6 +32,7 @@ _WALKS: dict[str, Callable[[bytes], Walk]] = {
     "image/gif": gif.walk,
     "image/jp2": jpeg2000.walk,
 }
+_ADDRESS = re.compile(r" <[^<>]* at 0x[0-9a-f]+>")  # differs from run to run
 _ORIENTATION = 0x0112  # Exif 2.3, table 4
 _TURNED = frozenset({5, 6, 7, 8})  # orientations that swap width and height
 _BMP_CODING_AT = 30  # offset of biCompression in a BITMAPINFOHEADER file
@@ -51,6 +54,7 @@ class Header:
     is_deep: bool = False  # more than 8 bits a channel
     is_progressive: bool = False
     is_whole: bool = False  # proved by the container; False: only decoding tells
+    has_broken_tags: bool = False  # readers that turn it by its tag fail on the others
 
 
 def parse_header(data: bytes, limits: Limits, where: str) -> Header:
@@ -118,7 +122,8 @@ def _check_coding(data: bytes, kind: str, where: str) -> None:
 
 def _described(image: PIL.Image.Image, kind: str, data: bytes, walked: Walk) -> Header:
     # PngImageFile.getexif decodes all pixels; the head it was opened from has none.
-    exif = PIL.Image.Image.getexif(image) if walked.head or kind != "image/png" else {}
+    has_tags = walked.head is not None or kind != "image/png"
+    exif: Any = PIL.Image.Image.getexif(image) if has_tags else {}
     orientation = int(exif.get(_ORIENTATION, 1) or 1)
     width, height = image.size
     if orientation in _TURNED and image.format != "TIFF":  # Pillow turns a TIFF itself
@@ -137,7 +142,17 @@ def _described(image: PIL.Image.Image, kind: str, data: bytes, walked: Walk) -> 
         is_deep,
         bool(image.info.get("progressive")),
         walked.is_proof,
+        2 <= orientation <= 8 and _is_broken(exif),
     )
+
+
+def _is_broken(exif: Any) -> bool:
+    """Whether tags cannot be written again, as `PIL.ImageOps.exif_transpose` does."""
+    try:
+        exif.tobytes()
+    except Exception:  # whatever a tag of the wrong type leads to
+        return True
+    return False
 
 
 @contextmanager
@@ -145,27 +160,39 @@ def opened(data: bytes, where: str) -> Iterator[PIL.Image.Image]:
     """Open image bytes through the allow-list, every failure of Pillow's a `RowError`.
 
     Raises:
-        RowError: ``image-too-large`` for what Pillow calls a bomb; ``image-type-unsupported``
-            for HEIC without its extra; ``image-unreadable`` for whatever else Pillow
-            raises: its plugins raise nearly anything over hostile bytes, so nearly
-            everything is caught, around its calls alone.
+        RowError: ``image-type-unsupported`` for HEIC without its extra; else as `refusing`.
     """
-    is_heif = _kind(data) == HEIF
+    file, is_heif = io.BytesIO(data), _kind(data) == HEIF
+    with (
+        refusing(where),
+        open_heif(file, where) if is_heif else PIL.Image.open(file, "r", ALLOWED) as image,
+    ):
+        yield image
+
+
+@contextmanager
+def refusing(where: str) -> Iterator[None]:
+    """Turn whatever Pillow raises inside into a `RowError`, and its warnings into nothing.
+
+    Its plugins raise nearly anything over hostile bytes, so nearly everything is caught: for
+    calls of Pillow's alone.
+
+    Raises:
+        RowError: ``image-too-large`` for what Pillow calls a bomb, ``image-unreadable`` for
+            all else.
+    """
     try:
         with warnings.catch_warnings():
             # Our own limit is judged from the header; Pillow would warn from 89 megapixels.
             warnings.simplefilter("ignore")
-            file = io.BytesIO(data)
-            with open_heif(file, where) if is_heif else PIL.Image.open(file, "r", ALLOWED) as image:
-                yield image
+            yield
     except RowError:
         raise
     except PIL.Image.DecompressionBombError as error:
         raise RowError(Reason.IMAGE_TOO_LARGE, where, "a decompression bomb") from error
-    except PIL.UnidentifiedImageError as error:
-        raise RowError(Reason.IMAGE_UNREADABLE, where, f"{len(data)} bytes") from error
     except Exception as error:
-        raise RowError(Reason.IMAGE_UNREADABLE, where, f"{error}"[:80]) from error
+        seen = _ADDRESS.sub("", f"{error}")[:80] or type(error).__name__
+        raise RowError(Reason.IMAGE_UNREADABLE, where, seen) from error
 
 
 def check_decodes(data: bytes, where: str) -> None:

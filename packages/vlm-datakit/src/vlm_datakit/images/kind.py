@@ -46,7 +46,8 @@ def classify(value: Any, where: str) -> ImageSource:
         inner = value.get("bytes") or value.get("path")
         if not isinstance(inner, Mapping):
             return classify(inner, where)
-    if hasattr(value, "__array_interface__") or hasattr(value, "getexif"):
+    kind = type(value)  # asked of a PIL image itself, the first of these decodes it
+    if hasattr(kind, "__array_interface__") or hasattr(kind, "getexif"):
         return ImageSource(ImageForm.OBJECT, value, where)
     if value is None or value in ("", b"") or isinstance(value, str):
         raise RowError(Reason.FIELD_MISSING, where, quoted(value))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
@@ -17,13 +18,13 @@ from vlm_datakit.images.canonical import (
     encoded,
     rewriting_bytes,
     rewritten,
-    target_size,
 )
 from vlm_datakit.images.cost import decoding_bytes
 from vlm_datakit.images.flat import bytes_of_floats, flattened
-from vlm_datakit.images.header import check_decodes, judge_size, parse_header
+from vlm_datakit.images.header import check_decodes, judge_size, parse_header, refusing
 from vlm_datakit.plan import ImagePolicy, Limits
 
+_USER_INFO = re.compile(r"[^/@?]*:.*@", re.DOTALL)
 Read = Callable[[str, int, str], bytes]  # name or URL, max_bytes, where
 
 
@@ -86,8 +87,9 @@ def open_image(data: bytes, limits: Limits, policy: ImagePolicy, where: str) -> 
             check_decodes(data, where)
         return Image(data, header.media_type, header.width_px, header.height_px)
     check_memory(rewriting_bytes(header, policy), limits.max_decoded_bytes, where)
-    written, media_type = rewritten(data, header, policy, where)
-    return Image(written, media_type, *target_size(header, policy), found)
+    image = rewritten(data, header, policy, where)
+    judge_size(image.width_px, image.height_px, limits, where)
+    return image
 
 
 def without_secrets(url: str) -> str:
@@ -97,8 +99,10 @@ def without_secrets(url: str) -> str:
         >>> without_secrets("https://me:key@images.example/a.png?token=1")
         'https://images.example/a.png'
     """
-    scheme, _, rest = url.partition("?")[0].partition("://")
-    host, slash, path = rest.partition("/")
+    scheme, _, rest = url.partition("://")
+    if _USER_INFO.match(rest):  # a password may hold a slash or a question mark
+        rest = rest.rpartition("@")[2]
+    host, slash, path = rest.partition("?")[0].partition("/")
     return f"{scheme}://{host.rpartition('@')[2]}{slash}{path}"
 
 
@@ -107,11 +111,9 @@ def _from_object(value: Any, opener: Opener, where: str) -> Image:
     is_picture = isinstance(value, PIL.Image.Image)
     width, height = value.size if is_picture else _array_size(value, where)
     judge_size(width, height, opener.limits, where)
-    try:
+    with refusing(where):  # a picture may be decoded only now: truncated, closed
         flat = flattened(value if is_picture else _from_array(value, where), where)
         data = encoded(flat, is_photo=False)
-    except (OSError, SyntaxError, ValueError) as error:  # decoded only now: truncated, closed
-        raise RowError(Reason.IMAGE_UNREADABLE, where, f"{error}"[:80]) from error
     policy = replace(opener.policy, check="structure")  # it was decoded already
     return open_image(data, opener.limits, policy, where)
 

@@ -72,6 +72,9 @@ def _check_pixels(chunks: list[_Chunk]) -> None:
     Raises:
         Broken: without a proper IHDR in front, or with less than that.
     """
+    names = [chunk.name for chunk in chunks]
+    if b"fdAT" in names and b"IDAT" not in names[: names.index(b"fdAT")]:
+        raise Broken("its frames stand before its pixels")
     head = chunks[0].body
     if chunks[0].name != b"IHDR" or len(head) != 13 or head[9] not in _CHANNELS:
         raise Broken("it does not begin with a header chunk")
