@@ -100,3 +100,27 @@ def test_percent_codes_beyond_the_limit_are_not_decoded() -> None:
         decode("data:," + "%41" * 1_001, max_bytes=1_000, where="$")
 
     assert caught.value.args == (Reason.IMAGE_TOO_LARGE, "$", "over 1000 bytes")
+
+
+@pytest.mark.parametrize(
+    "meta", ["image/png; base64", "image/png;BASE64 ", ";base64", ";a=b;base64"]
+)
+def test_the_word_base64_may_have_spaces_around_it(meta: str) -> None:
+    assert decode(f"data:{meta},QUJD", max_bytes=3, where="$") == b"ABC"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        pytest.param("A " * 2_000_000, id="spaces"),
+        pytest.param("AA\n" * 1_000_000 + "AA==", id="lines"),
+    ],
+)
+def test_white_space_takes_no_more_memory_than_the_text(text: str) -> None:
+    tracemalloc.start()
+
+    decode(text, max_bytes=2_000_000, where="$")
+
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < 5 * len(text)

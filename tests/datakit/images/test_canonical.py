@@ -16,6 +16,7 @@ import pytest
 
 from vlm_datakit.conversation import Image
 from vlm_datakit.errors import Reason, RowError
+from vlm_datakit.images.containers import png
 from vlm_datakit.images.resolver import open_image
 from vlm_datakit.plan import ImagePolicy, Limits
 
@@ -147,7 +148,7 @@ def test_16_bit_grey_with_a_clear_value_is_refused(saved: Saved, as_image: Opene
     with pytest.raises(RowError) as caught:
         as_image(data)
 
-    seen = "16-bit grey with a clear value"
+    seen = "16 bits with a clear value"
     assert caught.value.args == (Reason.IMAGE_TYPE_UNSUPPORTED, "$.image", seen)
 
 
@@ -374,3 +375,49 @@ def test_a_scan_of_12_bits_is_not_nearly_black(as_image: Opened, pixels: Pixels)
     image = as_image(scan)
 
     assert (list(pixels(image.data).tobytes()), image.rewritten[0]) == ([255, 0], "depth")
+
+
+def grey_png(bits: int, clear: int, rows: bytes, size: tuple[int, int]) -> bytes:
+    def chunk(name: bytes, body: bytes) -> bytes:
+        crc = struct.pack(">I", zlib.crc32(name + body))
+        return struct.pack(">I", len(body)) + name + body + crc
+
+    head = struct.pack(">IIBBBBB", *size, bits, 0, 0, 0, 0)
+    parts = [(b"IHDR", head), (b"tRNS", struct.pack(">H", clear))]
+    parts += [(b"IDAT", zlib.compress(rows)), (b"IEND", b"")]
+    return b"\x89PNG\r\n\x1a\n" + b"".join(chunk(*part) for part in parts)
+
+
+@pytest.mark.parametrize(
+    ("bits", "row", "greys"),
+    [
+        pytest.param(1, b"\x40", [0, 255, 0, 0], id="1 bit, white is clear"),
+        pytest.param(2, b"\x1b", [0, 255, 170, 255], id="2 bits, the second level is clear"),
+        pytest.param(4, b"\x01\x23", [0, 255, 34, 51], id="4 bits, the second level is clear"),
+        pytest.param(8, b"\x00\x01\x02\x03", [0, 255, 2, 3], id="8 bits"),
+    ],
+)
+def test_a_clear_grey_is_white_at_every_depth(
+    as_image: Opened, pixels: Pixels, bits: int, row: bytes, greys: list[int]
+) -> None:
+    image = as_image(grey_png(bits, 1, b"\0" + row, (4, 1)))
+
+    assert list(pixels(image.data).tobytes()[::3]) == greys
+
+
+@pytest.mark.parametrize("policy", [ImagePolicy(check="decode"), ImagePolicy(form="canonical")])
+def test_a_png_that_lacks_rows_is_never_half_black(policy: ImagePolicy) -> None:
+    short = grey_png(8, 1, b"\0abcd" * 3, (4, 4))
+
+    with pytest.raises(RowError) as caught:
+        open_image(short, Limits(), policy, "$")
+
+    assert caught.value.args == (Reason.IMAGE_UNREADABLE, "$", "15 of 20 bytes of pixels")
+
+
+@pytest.mark.parametrize("size", [(1, 1), (8, 8), (5, 3), (13, 1), (1, 13), (33, 9)])
+@pytest.mark.parametrize("mode", ["1", "L", "RGB", "P"])
+def test_the_rows_of_every_png_of_pillow_s_are_counted_right(
+    saved: Saved, mode: str, size: tuple[int, int]
+) -> None:
+    assert png.rows_fault(saved(new(mode, size), "PNG")) is None

@@ -181,6 +181,33 @@ def test_the_head_of_a_tagged_png_has_all_but_its_pixels(saved: Saved, name: byt
             "it does not begin with a header chunk",
             id="a colour type that is none",
         ),
+        pytest.param(
+            [
+                chunk(b"IHDR", struct.pack(">IIBBBBB", 1, 1, 1, 0, 0, 0, 0)),
+                chunk(b"IEND", b""),
+            ],
+            "pixels are missing: 0 bytes for 1 x 1",
+            id="not even one pixel",
+        ),
+        pytest.param(
+            [
+                chunk(b"IHDR", struct.pack(">IIBBBBB", 1, 1, 8, 0, 0, 0, 2)),
+                chunk(b"IDAT", b"x"),
+                chunk(b"IEND", b""),
+            ],
+            "a header of no known method, or more than one",
+            id="an interlacing that is none",
+        ),
+        pytest.param(
+            [
+                chunk(b"IHDR", struct.pack(">IIBBBBB", 1, 1, 8, 0, 0, 0, 0)),
+                chunk(b"IHDR", struct.pack(">IIBBBBB", 9, 9, 8, 0, 0, 0, 0)),
+                chunk(b"IDAT", b"x"),
+                chunk(b"IEND", b""),
+            ],
+            "a header of no known method, or more than one",
+            id="two heads",
+        ),
     ],
 )
 def test_a_png_has_a_head_and_pixels(chunks: list[bytes], fault: str) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import socket
+import time
 from pathlib import Path
 
 import pytest
@@ -170,3 +171,16 @@ def test_a_file_of_proc_is_none_even_below_a_root_of_everything() -> None:
         read_image_file("/proc/self/environ", [Path("/")], 1_000_000, "$")
 
     assert caught.value.reason is Reason.IMAGE_NOT_A_FILE
+
+
+@pytest.mark.parametrize(
+    "name", ["a/" * 20_000_000, "file:///" + "%41/" * 10_000_000, "../" * 9999]
+)
+def test_a_name_longer_than_any_path_is_missing_at_once(tmp_path: Path, name: str) -> None:
+    started = time.process_time()
+
+    with pytest.raises(RowError) as caught:
+        read_image_file(name, [tmp_path], 100, "$")
+
+    assert caught.value.reason is Reason.IMAGE_FILE_MISSING
+    assert time.process_time() - started < 0.5

@@ -42,6 +42,7 @@ def test_all_forms_of_one_picture_give_the_same_bytes(
         pytest.param("https://me:key@a.example/b", '"https://a.example/b"', id="a password"),
         pytest.param("https://a.example?sig=a/b@c", '"https://a.example"', id="no path"),
         pytest.param("https://me:k/e?y@a.example/b", '"https://a.example/b"', id="a slash in it"),
+        pytest.param("https://a.example/b#t=key", '"https://a.example/b"', id="a fragment"),
         pytest.param("s3://bucket/a@b.png", '"s3://bucket/a@b.png"', id="a bucket"),
     ],
 )

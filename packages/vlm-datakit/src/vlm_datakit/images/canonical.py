@@ -14,9 +14,10 @@ import PIL.Image
 
 from vlm_datakit.conversation import Image
 from vlm_datakit.errors import Reason, RowError
+from vlm_datakit.images.containers import png
 from vlm_datakit.images.cost import decoding_bytes, stored_bytes
 from vlm_datakit.images.flat import FLAT_MODES, flat_mode, flattened
-from vlm_datakit.images.header import Header, opened
+from vlm_datakit.images.header import Header, check_rows, opened
 from vlm_datakit.plan import MIB, ImagePolicy
 
 _ASKED_FOR = frozenset({"orientation", "shrunk"})  # by a policy: a photo may stay one
@@ -70,7 +71,9 @@ def rewritten(data: bytes, header: Header, policy: ImagePolicy, where: str) -> I
             `vlm_datakit.images.flat.flattened`.
     """
     found = causes(header, policy)
+    check_rows(data, where)
     with opened(data, where) as image:
+        _mend_clear_level(image, header, data, where)
         if (scale := _jpeg_scale(header, policy)) > 1:
             image.draft(None, (image.width // scale, image.height // scale))
         flat = flattened(image, where)
@@ -81,6 +84,19 @@ def rewritten(data: bytes, header: Header, policy: ImagePolicy, where: str) -> I
     # Of the pixels, not of the header: a crop inside HEIC, or a tag that stands behind the
     # frames of a PNG, is seen differently by readers of the head and of the pixels.
     return Image(encoded(flat, is_photo=is_photo), media_type, *flat.size, found)
+
+
+def _mend_clear_level(image: PIL.Image.Image, header: Header, data: bytes, where: str) -> None:
+    """Bring the transparent value of a PNG to the scale of its pixels.
+
+    Pillow scales grey of 2 and 4 bits to 8, and RGB of 16 bits down, but not that value.
+    """
+    if header.media_type != "image/png" or "transparency" not in image.info:
+        return
+    if header.is_deep:
+        raise RowError(Reason.IMAGE_TYPE_UNSUPPORTED, where, "16 bits with a clear value")
+    if header.mode == "L" and data[png.DEPTH_AT] < 8:
+        image.info["transparency"] *= 255 // ((1 << data[png.DEPTH_AT]) - 1)
 
 
 def _jpeg_scale(header: Header, policy: ImagePolicy) -> int:

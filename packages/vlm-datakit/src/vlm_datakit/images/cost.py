@@ -11,7 +11,14 @@ from vlm_datakit.images.header import Header
 # Bytes a pixel in Pillow's own memory; all other modes take 4.
 _STORED = {"1": 1, "L": 1, "P": 1, "I;16": 2, "I;16B": 2, "I;16L": 2, "I;16N": 2}
 # What the decoder holds beside it: planes, canvases, wavelets.
-_BESIDE = {"image/webp": 13, "image/avif": 12, "image/heic": 12, "image/jp2": 16, "image/tiff": 1}
+_BESIDE = {
+    "image/avif": 12,
+    "image/bmp": 2,  # run lengths, unpacked in Python
+    "image/heic": 12,
+    "image/jp2": 16,
+    "image/tiff": 1,
+    "image/webp": 13,
+}
 _PROGRESSIVE = {"L": 2, "RGB": 6, "CMYK": 8}  # coefficients of 2 bytes, no subsampling
 
 

@@ -11,6 +11,7 @@ from urllib.parse import unquote, urlsplit
 
 from vlm_datakit.errors import Reason, RowError, quoted
 
+_PATH_CHARS = 3 * 4096  # PATH_MAX of Linux, percent-coded: what is longer is no path
 _NAME_MAX = 255  # bytes in a file name on Linux (limits.h); a path is rarely longer
 
 
@@ -34,6 +35,8 @@ def read_image_file(name: str, roots: Sequence[Path], max_bytes: int, where: str
     Source:
         RFC 8089 (file URIs).
     """
+    if len(name) > _PATH_CHARS:
+        raise _missing(name, roots, where)
     path = _found(_as_path(name, where), roots, where)
     if path.is_relative_to("/proc") or path.is_relative_to("/sys"):  # files in name only
         raise RowError(Reason.IMAGE_NOT_A_FILE, where, quoted(name))

@@ -80,8 +80,7 @@ def _flatten(image: PIL.Image.Image, where: str) -> Flatten | None:
         return lambda band: _from_floats(band, where)
     if image.mode.startswith("I;16"):
         if "transparency" in image.info:
-            seen = "16-bit grey with a clear value"
-            raise RowError(Reason.IMAGE_TYPE_UNSUPPORTED, where, seen)
+            raise RowError(Reason.IMAGE_TYPE_UNSUPPORTED, where, "16 bits with a clear value")
         white = _white(image)
         return lambda band: _from_16_bits(band, white)
     if image.has_transparency_data:

@@ -195,12 +195,23 @@ def refusing(where: str) -> Iterator[None]:
         raise RowError(Reason.IMAGE_UNREADABLE, where, seen) from error
 
 
+def check_rows(data: bytes, where: str) -> None:
+    """Hold a PNG to all of its rows, before it is decoded; nothing to do for other types.
+
+    Raises:
+        RowError: ``image-unreadable`` if some are missing.
+    """
+    if _kind(data) == "image/png" and (fault := png.rows_fault(data)):
+        raise RowError(Reason.IMAGE_UNREADABLE, where, fault)
+
+
 def check_decodes(data: bytes, where: str) -> None:
     """Decode the picture to the end, a JPEG at an eighth of its scale.
 
     Raises:
         RowError: ``image-unreadable`` if it is truncated or corrupt.
     """
+    check_rows(data, where)
     with opened(data, where) as image:
         image.draft(None, (max(1, image.width // 8), max(1, image.height // 8)))
         image.load()

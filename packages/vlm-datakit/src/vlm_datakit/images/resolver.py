@@ -24,7 +24,7 @@ from vlm_datakit.images.flat import bytes_of_floats, flattened
 from vlm_datakit.images.header import check_decodes, judge_size, parse_header, refusing
 from vlm_datakit.plan import ImagePolicy, Limits
 
-_USER_INFO = re.compile(r"[^/@?]*:.*@", re.DOTALL)
+_USER_INFO = re.compile(r"[^/@?#]*:.*@", re.DOTALL)
 Read = Callable[[str, int, str], bytes]  # name or URL, max_bytes, where
 
 
@@ -93,7 +93,7 @@ def open_image(data: bytes, limits: Limits, policy: ImagePolicy, where: str) -> 
 
 
 def without_secrets(url: str) -> str:
-    """Return a URL without user info and query: either may be a key to somebody's bucket.
+    """Return a URL without user info, query and fragment: each may be a key to somebody's bucket.
 
     Example:
         >>> without_secrets("https://me:key@images.example/a.png?token=1")
@@ -102,7 +102,7 @@ def without_secrets(url: str) -> str:
     scheme, _, rest = url.partition("://")
     if _USER_INFO.match(rest):  # a password may hold a slash or a question mark
         rest = rest.rpartition("@")[2]
-    host, slash, path = rest.partition("?")[0].partition("/")
+    host, slash, path = re.split(r"[?#]", rest, maxsplit=1)[0].partition("/")
     return f"{scheme}://{host.rpartition('@')[2]}{slash}{path}"
 
 
