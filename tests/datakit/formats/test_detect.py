@@ -51,7 +51,7 @@ def test_rows_of_no_known_format_show_their_columns(rows: list[Any], columns: st
 
     assert str(caught.value) == (
         f"a.jsonl: no known format fits rows with the columns {columns}; "
-        "name one with --from (known: openai, simple, trl)"
+        "name one with --from (known: openai, simple, trl, preference)"
     )
 
 

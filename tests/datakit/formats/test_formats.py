@@ -16,6 +16,7 @@ def test_every_format_is_in_the_table_under_its_name() -> None:
         "openai": "openai",
         "simple": "simple",
         "trl": "trl",
+        "preference": "preference",
     }
 
 
@@ -28,8 +29,10 @@ def test_a_format_is_found_by_name_and_by_import(name: str) -> None:
     ("name", "words"),
     [
         pytest.param("opena", "did you mean openai?", id="nearly"),
-        pytest.param("sharegpt", "known are openai, simple, trl", id="unknown"),
-        pytest.param("", "unknown format '': known are openai, simple, trl", id="nothing"),
+        pytest.param("sharegpt", "known are openai, simple, trl, preference", id="unknown"),
+        pytest.param(
+            "", "unknown format '': known are openai, simple, trl, preference", id="nothing"
+        ),
         pytest.param("no.such.module:FORMAT", "cannot import the format", id="no module"),
         pytest.param("json:FORMAT", "cannot import the format", id="no such name"),
         pytest.param(":FORMAT", "cannot import the format", id="no module's name"),

@@ -61,11 +61,19 @@ def check(conversation: Conversation) -> tuple[Warned, ...]:
         seen = f"{places} places for {len(conversation.images)} images"
         raise RowError(Reason.IMAGE_COUNT_DIFFERS, "$", seen)
     _check_roles(messages)
-    answers = messages[conversation.prompt_messages or 0 :]
+    _check_answers(messages[conversation.prompt_messages or 0 :], "$")
+    if conversation.rejected:
+        _check_answers(conversation.rejected, "$.rejected")
+    _check_images_stand_in_questions(messages, "$.messages")
+    _check_images_stand_in_questions(conversation.rejected, "$.rejected")
+    found = _warnings(messages, "$.messages")
+    found += _warnings(conversation.rejected, "$.rejected") if conversation.rejected else []
+    return (*found, *_image_warnings(conversation.images))
+
+
+def _check_answers(answers: tuple[Message, ...], where: str) -> None:
     if not any(message.role == "assistant" for message in answers):
-        raise RowError(Reason.ANSWER_MISSING, "$", f"{len(answers)} messages, none an answer")
-    _check_images_stand_in_questions(messages)
-    return (*_warnings(messages), *_image_warnings(conversation.images))
+        raise RowError(Reason.ANSWER_MISSING, where, f"{len(answers)} messages, none an answer")
 
 
 def _check_roles(messages: tuple[Message, ...]) -> None:
@@ -78,24 +86,24 @@ def _check_roles(messages: tuple[Message, ...]) -> None:
         raise RowError(Reason.ROLES_OUT_OF_ORDER, f"$.messages[{late}]", quoted("system"))
 
 
-def _check_images_stand_in_questions(messages: tuple[Message, ...]) -> None:
+def _check_images_stand_in_questions(messages: tuple[Message, ...], column: str) -> None:
     for index, message in enumerate(messages):
         if message.role not in _IMAGE_ROLES and any(
             isinstance(part, ImageRef) for part in message.content
         ):
-            raise RowError(Reason.IMAGE_IN_ANSWER, f"$.messages[{index}]", quoted(message.role))
+            raise RowError(Reason.IMAGE_IN_ANSWER, f"{column}[{index}]", quoted(message.role))
 
 
-def _warnings(messages: tuple[Message, ...]) -> list[Warned]:
+def _warnings(messages: tuple[Message, ...], column: str) -> list[Warned]:
     found = []
     for index, message in enumerate(messages):
-        where = f"$.messages[{index}]"
+        where = f"{column}[{index}]"
         is_answer = message.role == "assistant" and not message.extras.get("tool_calls")
         if is_answer and not spoken(message).strip():
             found.append(Warned(Reason.ANSWER_EMPTY, where, quoted(spoken(message))))
         found += _special_tokens(message, where)
     if messages[-1].role != "assistant":
-        where = f"$.messages[{len(messages) - 1}]"
+        where = f"{column}[{len(messages) - 1}]"
         found.append(Warned(Reason.ENDS_WITHOUT_ANSWER, where, quoted(messages[-1].role)))
     return found
 

@@ -44,6 +44,7 @@ class Reason(StrEnum):
     ENDS_WITHOUT_ANSWER = "ends-without-answer"
     LITERAL_SPECIAL_TOKEN = "literal-special-token"  # noqa: S105 - not a password
     LAYOUT_DIFFERS = "layout-differs"
+    PAIR_EQUAL = "pair-equal"
     # the pictures
     IMAGE_COUNT_DIFFERS = "image-count-differs"
     IMAGE_IN_ANSWER = "image-in-answer"

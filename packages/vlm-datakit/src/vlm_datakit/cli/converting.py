@@ -37,7 +37,9 @@ _SHOWN = 20
 @click.argument("source", default="-", metavar="[IN]")
 @click.argument("output", default="-", metavar="[OUT]")
 @format_option
-@click.option("--to", "target", required=True, metavar="FORMAT", help="openai, simple or trl")
+@click.option(
+    "--to", "target", required=True, metavar="FORMAT", help="openai, simple, trl or preference"
+)
 @click.option("--split", metavar="NAME", help="Of an import [default: all, one after the other]")
 @image_root_option
 @picture_options

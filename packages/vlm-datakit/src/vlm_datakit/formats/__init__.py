@@ -6,10 +6,13 @@ import importlib
 from difflib import get_close_matches
 
 from vlm_datakit.errors import UsageError
-from vlm_datakit.formats import openai, simple, trl
+from vlm_datakit.formats import openai, preference, simple, trl
 from vlm_datakit.formats.format import Format
 
-FORMATS = {format_.name: format_ for format_ in (openai.FORMAT, simple.FORMAT, trl.FORMAT)}
+FORMATS = {
+    format_.name: format_
+    for format_ in (openai.FORMAT, simple.FORMAT, trl.FORMAT, preference.FORMAT)
+}
 
 
 def get(name: str) -> Format:

@@ -7,7 +7,7 @@ bare ``{"type": "image"}`` takes the next picture, and the counts must agree.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -56,20 +56,17 @@ def parse(fields: Fields) -> Draft:
         >>> draft.prompt_messages, [message.role for message in draft.messages]
         (1, ['user', 'assistant'])
     """
-    images, is_chat = _images(fields), _is_chat(fields)
+    images, is_chat = images_of(fields), _is_chat(fields)
     warnings = list(row_warnings(fields, _used(fields, is_chat=is_chat)))
     boundary = None
     if is_chat:
-        messages = _messages(fields["messages"], "$.messages", "user", warnings)
+        messages = messages_of(fields["messages"], "$.messages", "user", warnings)
     else:
-        prompt = _messages(fields.get("prompt"), "$.prompt", "user", warnings)
+        prompt = messages_of(fields.get("prompt"), "$.prompt", "user", warnings)
         boundary = len(prompt)
-        answer = _messages(fields.get("completion"), "$.completion", "assistant", warnings)
+        answer = messages_of(fields.get("completion"), "$.completion", "assistant", warnings)
         messages = prompt + answer
-    messages = _with_leading_images(messages, len(images), fields)
-    if count_images(messages) != len(images):
-        seen = f"{count_images(messages)} places for {len(images)} images"
-        raise RowError(Reason.IMAGE_COUNT_DIFFERS, "$.images", seen)
+    messages = with_images(messages, images, fields, ("messages", "prompt", "completion"))
     tools, id_ = json_text(fields.get("tools"), "$.tools"), row_id(fields.get("id"))
     return Draft(messages, images, id_, tools, boundary, warnings=tuple(warnings))
 
@@ -86,7 +83,8 @@ def _used(fields: Fields, *, is_chat: bool) -> frozenset[str]:
     return frozenset({"tools", "id", picture, *texts})
 
 
-def _images(fields: Fields) -> tuple[ImageSource, ...]:
+def images_of(fields: Fields) -> tuple[ImageSource, ...]:
+    """Return the pictures of a row: those of ``image``, else those of ``images``."""
     if fields.get("image") is not None:  # TRL: the single column wins
         return (classify(fields["image"], "$.image"),)
     values = fields.get("images") or []
@@ -95,7 +93,12 @@ def _images(fields: Fields) -> tuple[ImageSource, ...]:
     return tuple(classify(value, f"$.images[{index}]") for index, value in enumerate(values))
 
 
-def _messages(value: Any, where: str, role: str, warnings: list[Warned]) -> tuple[Message, ...]:
+def messages_of(value: Any, where: str, role: str, warnings: list[Warned]) -> tuple[Message, ...]:
+    """Read a column: messages, or a text that is one turn of the given role.
+
+    Raises:
+        RowError: as `parse`; of fields that are ignored, warnings are added.
+    """
     if isinstance(value, str):
         return (Message(role, (Text(value),)),)
     values = list_field(value, where)
@@ -132,12 +135,28 @@ def _part(value: Any, where: str, warnings: list[Warned]) -> Part:
     raise RowError(Reason.PART_UNKNOWN, f"{where}.type", quoted(part.get("type")))
 
 
-def _with_leading_images(
-    messages: tuple[Message, ...], images: int, fields: Fields
+def with_images(
+    messages: tuple[Message, ...],
+    images: Sequence[ImageSource],
+    fields: Fields,
+    columns: Sequence[str],
 ) -> tuple[Message, ...]:
+    """Return messages with a place for each picture, in the columns they were read from.
+
+    Raises:
+        RowError: ``image-count-differs`` unless there are as many places as pictures.
+    """
+    placed = messages
+    if images and _has_string_contents([fields.get(name) for name in columns]):
+        placed = _with_leading_images(messages, len(images))
+    if count_images(placed) != len(images):
+        seen = f"{count_images(placed)} places for {len(images)} images"
+        raise RowError(Reason.IMAGE_COUNT_DIFFERS, "$.images", seen)
+    return placed
+
+
+def _with_leading_images(messages: tuple[Message, ...], images: int) -> tuple[Message, ...]:
     """Put the pictures before the first user text, when every content is a string."""
-    if not images or not _has_string_contents(fields):
-        return messages
     index = next((i for i, message in enumerate(messages) if message.role == "user"), None)
     if index is None:
         return messages
@@ -145,8 +164,7 @@ def _with_leading_images(
     return (*messages[:index], replace(messages[index], content=content), *messages[index + 1 :])
 
 
-def _has_string_contents(fields: Fields) -> bool:
-    values = [fields.get(name) for name in ("messages", "prompt", "completion")]
+def _has_string_contents(values: Sequence[Any]) -> bool:
     return not any(
         isinstance(message, Mapping) and isinstance(message.get("content"), (list, tuple))
         for value in values
@@ -158,7 +176,7 @@ def _has_string_contents(fields: Fields) -> bool:
 def render(conversation: Conversation) -> dict[str, Any]:
     """Write a row; the pictures are data URIs in ``images``, their places bare parts."""
     row: dict[str, Any] = {} if conversation.id is None else {"id": conversation.id}
-    messages = [_rendered(message) for message in conversation.messages]
+    messages = [rendered(message) for message in conversation.messages]
     if conversation.prompt_messages is None:
         row["messages"] = messages
     else:
@@ -171,7 +189,8 @@ def render(conversation: Conversation) -> dict[str, Any]:
     return row
 
 
-def _rendered(message: Message) -> dict[str, Any]:
+def rendered(message: Message) -> dict[str, Any]:
+    """Write one message, its content as parts."""
     parts = [
         {"type": "text", "text": part.text} if isinstance(part, Text) else {"type": "image"}
         for part in message.content
@@ -182,15 +201,19 @@ def _rendered(message: Message) -> dict[str, Any]:
 
 def losses(conversation: Conversation) -> tuple[Warned, ...]:
     """Name what TRL has no column for: training flags, details, the row's older role."""
-    found = []
-    for index, message in enumerate(conversation.messages):
-        where = f"$.messages[{index}]"
-        found += [lost(f"{where}.{name}", name) for name in message.extras if name not in _KEPT]
-        details = [part.detail for part in message.content if isinstance(part, ImageRef)]
-        found += [lost(f"{where}.content", "detail") for detail in details if detail is not None]
+    found = list(losses_of(conversation.messages))
     if conversation.rejected:
         found.append(lost("$.rejected", "the rejected answer"))
     return tuple(found)
+
+
+def losses_of(messages: Sequence[Message]) -> Iterator[Warned]:
+    """Name what of messages has no place in parts of type and text."""
+    for index, message in enumerate(messages):
+        where = f"$.messages[{index}]"
+        yield from (lost(f"{where}.{name}", name) for name in message.extras if name not in _KEPT)
+        details = [part.detail for part in message.content if isinstance(part, ImageRef)]
+        yield from (lost(f"{where}.content", "detail") for detail in details if detail is not None)
 
 
 def recognise(fields: Fields) -> Evidence | None:

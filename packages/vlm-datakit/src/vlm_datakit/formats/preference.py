@@ -1,0 +1,94 @@
+"""Preference pairs: ``{"prompt", "chosen", "rejected"}``, each a text or messages; pictures beside.
+
+The columns of TRL's DPO (trl 1.16, "explicit prompt"). A text is one turn: the prompt the
+user's, the others the assistant's. Pictures stand as in the format trl.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import orjson
+
+from vlm_datakit.conversation import Conversation, Draft, Message, Text, Warned
+from vlm_datakit.errors import Reason, RowError, quoted
+from vlm_datakit.formats import trl
+from vlm_datakit.formats.format import Evidence, Fields, Format, data_uri, lost
+from vlm_datakit.turns import json_text, row_id, row_warnings
+
+_COLUMNS = ("prompt", "chosen", "rejected")
+
+
+def parse(fields: Fields) -> Draft:
+    """Read one row.
+
+    Raises:
+        RowError: ``pair-equal`` if both answers are the same; else as the format trl.
+
+    Example:
+        >>> draft = parse({"prompt": "2 + 2?", "chosen": "4", "rejected": "5"})
+        >>> draft.prompt_messages, draft.messages[1].content, draft.rejected[0].content
+        (1, (Text(text='4'),), (Text(text='5'),))
+    """
+    images = trl.images_of(fields)
+    picture = "images" if fields.get("image") is None else "image"
+    known = frozenset({"id", "tools", picture, *_COLUMNS})
+    warnings = list(row_warnings(fields, known))
+    prompt, chosen, rejected = (
+        trl.messages_of(fields.get(name), f"$.{name}", role, warnings)
+        for name, role in zip(_COLUMNS, ("user", "assistant", "assistant"), strict=True)
+    )
+    if chosen == rejected:
+        raise RowError(Reason.PAIR_EQUAL, "$.rejected", quoted(fields["rejected"]))
+    messages = trl.with_images(prompt + chosen, images, fields, _COLUMNS)
+    tools, id_ = json_text(fields.get("tools"), "$.tools"), row_id(fields.get("id"))
+    return Draft(messages, images, id_, tools, len(prompt), rejected, tuple(warnings))
+
+
+def render(conversation: Conversation) -> dict[str, Any]:
+    """Write a row: texts where each column is one turn of one text, else messages."""
+    boundary = conversation.prompt_messages or 0
+    turns = (
+        conversation.messages[:boundary],
+        conversation.messages[boundary:],
+        conversation.rejected,
+    )
+    row: dict[str, Any] = {} if conversation.id is None else {"id": conversation.id}
+    is_plain = all(map(_is_text, turns, ("user", "assistant", "assistant")))
+    for name, messages in zip(_COLUMNS, turns, strict=True):
+        row[name] = _text(messages[0]) if is_plain else [trl.rendered(m) for m in messages]
+    if conversation.images:
+        row["images"] = [data_uri(image) for image in conversation.images]
+    if conversation.tools is not None:
+        row["tools"] = orjson.loads(conversation.tools)
+    return row
+
+
+def _is_text(messages: tuple[Message, ...], role: str) -> bool:
+    """Whether messages are one turn of one text, with nothing beside it."""
+    if len(messages) != 1 or messages[0].role != role or messages[0].extras:
+        return False
+    content = messages[0].content
+    return len(content) == 1 and isinstance(content[0], Text)
+
+
+def _text(message: Message) -> str:
+    return "".join(part.text for part in message.content if isinstance(part, Text))
+
+
+def losses(conversation: Conversation) -> tuple[Warned, ...]:
+    """Name what a pair cannot hold; a row without a rejected answer is none."""
+    found = list(trl.losses_of(conversation.messages + conversation.rejected))
+    if not conversation.rejected:
+        found.append(lost("$.rejected", "no rejected answer"))
+    return tuple(found)
+
+
+def recognise(fields: Fields) -> Evidence | None:
+    """Recognise ``prompt``, ``chosen`` and ``rejected``."""
+    if all(name in fields for name in _COLUMNS):
+        return Evidence(4, "rows have prompt, chosen and rejected")
+    return None
+
+
+FORMAT = Format("preference", parse, render, losses, recognise)
