@@ -18,6 +18,7 @@ from vlm_datakit.plan import (
     fingerprint,
     parse_limits,
     parse_rejects_allowed,
+    parse_stride,
     plan_differences,
     plan_facts,
 )
@@ -129,3 +130,11 @@ def test_every_limit_has_a_name_and_takes_its_largest_value(name: str) -> None:
     field, unit, most = LIMIT_NAMES[name]
 
     assert getattr(parse_limits([f"{name}={most}"]), field) == most * unit
+
+
+@pytest.mark.parametrize(
+    "text", ["", "::", "1", "1::", "::2", "2::2", "0::0", "-1::2", "0:1:2", "a::b", "0::²"]
+)
+def test_a_stride_that_is_none_is_a_usage_error(text: str) -> None:
+    with pytest.raises(UsageError, match="--slices takes I::N"):
+        parse_stride(text)

@@ -17,6 +17,8 @@ import pytest
 from vlm_datakit.conversation import Image, ImageForm, ImageSource
 from vlm_datakit.errors import Reason, RowError
 from vlm_datakit.images.kind import classify
+from vlm_datakit.images.resolver import Opener, not_fetched
+from vlm_datakit.plan import ImagePolicy, Limits
 
 Resolve = Callable[[ImageSource], Image]
 
@@ -190,3 +192,53 @@ def test_whatever_a_picture_of_the_caller_raises_is_a_refusal(
 
     expected = f"{error}" or type(error).__name__
     assert caught.value.args == (Reason.IMAGE_UNREADABLE, "$.image", expected)
+
+
+def test_a_picture_opened_as_what_no_row_may_bring_is_refused_unread(resolve: Resolve) -> None:
+    picture = PIL.Image.new("RGB", (4, 4))
+    picture.format = "EPS"
+
+    with pytest.raises(RowError) as caught:
+        resolve(classify(picture, "$"))
+
+    seen = "opened as EPS; a copy() of it would do"
+    assert caught.value.args == (Reason.IMAGE_TYPE_UNSUPPORTED, "$", seen)
+    assert resolve(classify(picture.copy(), "$")).media_type == "image/png"
+
+
+def test_a_large_picture_of_the_caller_is_held_to_the_memory_of_decoding(tmp_path: Path) -> None:
+    opener = Opener(Limits(max_decoded_bytes=7_999), ImagePolicy(), not_fetched)
+
+    with pytest.raises(RowError) as caught:
+        opener(classify(PIL.Image.new("RGBA", (100, 10)), "$"))
+
+    assert caught.value.args == (Reason.IMAGE_TOO_LARGE, "$", "decoding takes 1 MiB")
+
+
+@pytest.mark.parametrize("mode", ["La", "RGBa"])
+def test_colours_multiplied_by_alpha_are_divided_again(
+    resolve: Resolve, pixels: Callable[[bytes], PIL.Image.Image], mode: str
+) -> None:
+    clear = PIL.Image.new({"La": "LA", "RGBa": "RGBA"}[mode], (2, 2)).convert(mode)
+
+    image = resolve(classify(clear, "$"))
+
+    assert pixels(image.data).getpixel((0, 0)) == (255, 255, 255)
+
+
+def test_floats_of_either_byte_order_are_read(
+    resolve: Resolve, pixels: Callable[[bytes], PIL.Image.Image]
+) -> None:
+    image = resolve(classify(np.array([[0, 1]], ">f4"), "$"))
+
+    assert list(pixels(image.data).tobytes()) == [0, 255]
+
+
+def test_a_view_that_was_released_is_refused() -> None:
+    view = memoryview(b"GIF89a")
+    view.release()
+
+    with pytest.raises(RowError) as caught:
+        classify(view, "$")
+
+    assert caught.value.args[:2] == (Reason.FIELD_WRONG_TYPE, "$")

@@ -18,6 +18,7 @@ FLAT_MODES = frozenset({"RGB", "L"})
 _BAND_PIXELS = 1 << 20
 _WHITE_16 = 65_535
 _ORIENTATION = 0x0112  # Exif 2.3, table 4
+_PLAIN = {"La": "LA", "RGBa": "RGBA"}  # colours multiplied by alpha: nothing else takes them
 _BITS = 258  # BitsPerSample, TIFF 6.0
 _TURNS = {
     2: PIL.Image.Transpose.FLIP_LEFT_RIGHT,
@@ -56,6 +57,8 @@ def flattened(image: PIL.Image.Image, where: str) -> PIL.Image.Image:
             transparent value.
     """
     upright = _upright(image)
+    if upright.mode in _PLAIN:
+        upright = upright.convert(_PLAIN[upright.mode])
     flatten = _flatten(upright, where)
     if flatten is None:
         return upright

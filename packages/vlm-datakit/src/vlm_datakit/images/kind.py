@@ -40,8 +40,8 @@ def classify(value: Any, where: str) -> ImageSource:
     """
     if isinstance(value, str) and value.strip():
         return ImageSource(_text_form(value), value, where)
-    if isinstance(value, (bytes, bytearray, memoryview)) and len(value):
-        return ImageSource(ImageForm.BYTES, bytes(value), where)
+    if isinstance(value, (bytes, bytearray, memoryview)) and len(value := _bytes(value, where)):
+        return ImageSource(ImageForm.BYTES, value, where)
     if isinstance(value, Mapping) and ("bytes" in value or "path" in value):
         inner = value.get("bytes") or value.get("path")
         if not isinstance(inner, Mapping):
@@ -52,6 +52,13 @@ def classify(value: Any, where: str) -> ImageSource:
     if value is None or value in ("", b"") or isinstance(value, str):
         raise RowError(Reason.FIELD_MISSING, where, quoted(value))
     raise RowError(Reason.FIELD_WRONG_TYPE, where, quoted(value))
+
+
+def _bytes(value: bytes | bytearray | memoryview, where: str) -> bytes:
+    try:
+        return bytes(value)
+    except ValueError as error:  # a view whose buffer was released
+        raise RowError(Reason.FIELD_WRONG_TYPE, where, f"{error}") from error
 
 
 def _text_form(text: str) -> ImageForm:

@@ -19,12 +19,13 @@ from vlm_datakit.images.canonical import (
     rewriting_bytes,
     rewritten,
 )
-from vlm_datakit.images.cost import decoding_bytes
+from vlm_datakit.images.cost import decoding_bytes, stored_bytes
 from vlm_datakit.images.flat import bytes_of_floats, flattened
-from vlm_datakit.images.header import check_decodes, judge_size, parse_header, refusing
+from vlm_datakit.images.header import ALLOWED, check_decodes, judge_size, parse_header, refusing
 from vlm_datakit.plan import ImagePolicy, Limits
 
 _USER_INFO = re.compile(r"[^/@?#]*:.*@", re.DOTALL)
+_LIKE_ALLOWED = ("MPO", "HEIF")  # a JPEG with others behind it; opened by pillow-heif
 Read = Callable[[str, int, str], bytes]  # name or URL, max_bytes, where
 
 
@@ -111,6 +112,11 @@ def _from_object(value: Any, opener: Opener, where: str) -> Image:
     is_picture = isinstance(value, PIL.Image.Image)
     width, height = value.size if is_picture else _array_size(value, where)
     judge_size(width, height, opener.limits, where)
+    if is_picture and value.format not in (None, *ALLOWED, *_LIKE_ALLOWED):
+        seen = f"opened as {value.format}; a copy() of it would do"
+        raise RowError(Reason.IMAGE_TYPE_UNSUPPORTED, where, seen)
+    needed = 2 * stored_bytes(value.mode if is_picture else "RGB", width * height)
+    check_memory(needed, opener.limits.max_decoded_bytes, where)
     with refusing(where):  # a picture may be decoded only now: truncated, closed
         flat = flattened(value if is_picture else _from_array(value, where), where)
         data = encoded(flat, is_photo=False)
@@ -133,10 +139,9 @@ def _from_array(value: Any, where: str) -> PIL.Image.Image:
     8-bit values are taken as they are, floats as 0 (black) to 1 (white); nothing else is
     guessed.
     """
-    dtype = str(value.dtype)
-    if dtype in ("float16", "float32", "float64"):
+    if value.dtype.kind == "f":
         value = bytes_of_floats(value, where)
-    elif dtype != "uint8":
-        seen = f"an array {tuple(value.shape)} of {dtype}"
+    elif str(value.dtype) != "uint8":
+        seen = f"an array {tuple(value.shape)} of {value.dtype}"
         raise RowError(Reason.IMAGE_TYPE_UNSUPPORTED, where, seen)
     return PIL.Image.fromarray(value[:, :, 0] if value.shape[2:] == (1,) else value)

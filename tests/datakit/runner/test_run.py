@@ -9,7 +9,7 @@ import pytest
 
 from vlm_datakit.errors import SourceError
 from vlm_datakit.importing import ImportRequest, plan_import
-from vlm_datakit.runner.inline import RunOptions, run
+from vlm_datakit.runner.run import RunOptions, run
 
 ROW = '{"text": "2 + 2?", "response": "4"}\n'
 
@@ -38,5 +38,7 @@ def test_the_listener_hears_of_rows_and_bytes_of_all_slices(tmp_path: Path) -> N
     with pytest.raises(Exception, match="1 of 4 rows were refused"):
         run(plan, tmp_path / "out", RunOptions(), heard.append)
 
-    assert [(told.rows, told.rejected) for told in heard] == [(1, 0), (2, 0), (3, 0), (4, 1)]
-    assert {told.total_bytes for told in heard} == {source.stat().st_size}
+    first, last = heard[0], heard[-1]
+    assert (first.rows, first.done_bytes, first.slices_done) == (0, 0, 0)
+    assert (last.rows, last.by_reason, last.slices_done) == (4, {"json-invalid": 1}, 1)
+    assert last.done_bytes == last.total_bytes == source.stat().st_size
