@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from vlm_datakit.formats.format import Format
     from vlm_datakit.importing import ImportRequest, import_dataset
     from vlm_datakit.plan import FetchPolicy, Limits, RejectsAllowed
-    from vlm_datakit.runner.inline import RunOptions
+    from vlm_datakit.runner.run import RunOptions
     from vlm_datakit.samples import make_samples
     from vlm_datakit.shards.reader import ShardSet, open_shards
     from vlm_datakit.validation import validate_import
@@ -54,7 +54,7 @@ _HOMES = {
     "formats.format": ("Format",),
     "importing": ("ImportRequest", "import_dataset"),
     "plan": ("FetchPolicy", "Limits", "RejectsAllowed"),
-    "runner.inline": ("RunOptions",),
+    "runner.run": ("RunOptions",),
     "samples": ("make_samples",),
     "shards.reader": ("ShardSet", "open_shards"),
     "validation": ("validate_import",),

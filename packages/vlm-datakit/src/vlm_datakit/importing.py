@@ -14,7 +14,7 @@ from vlm_datakit.events import Listener, Summary
 from vlm_datakit.fetching.addresses import allowed_hosts
 from vlm_datakit.formats.format import Format
 from vlm_datakit.plan import FetchPolicy, ImagePolicy, Limits, Plan, SourceFile
-from vlm_datakit.runner.inline import RunOptions, run
+from vlm_datakit.runner.run import RunOptions, run
 from vlm_datakit.sources.local import PIPE, source_files
 from vlm_datakit.sources.pipe import Pipe
 from vlm_datakit.sources.slices import slice_bytes
@@ -134,8 +134,8 @@ def import_dataset(
     Args:
         request: What to import.
         out: The output folder; new, empty, or an earlier run of the same import.
-        options: Consent to refused rows, leave to replace a finished set.
-        listener: Called with `Progress` after each row.
+        options: Consent to refused rows, leave to replace a finished set, processes.
+        listener: Called with `Progress` about ten times a second, and as a slice is done.
 
     Raises:
         UsageError, SourceError: before anything is written.

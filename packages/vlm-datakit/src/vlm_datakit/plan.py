@@ -195,6 +195,32 @@ def parse_rejects_allowed(text: str) -> RejectsAllowed:
     raise UsageError(f"--max-rejects takes a count such as 12 or a share such as 2%, not {text!r}")
 
 
+@dataclass(frozen=True, slots=True)
+class Stride:
+    """Which slices one job of ``step`` does: ``first``, ``first + step``, and so on."""
+
+    first: int
+    step: int
+
+
+def parse_stride(text: str) -> Stride:
+    """Read ``i::n``, as Python spells such a slice.
+
+    Raises:
+        UsageError: unless it is two whole numbers with 0 <= i < n.
+
+    Example:
+        >>> parse_stride("2::8")
+        Stride(first=2, step=8)
+    """
+    first, colons, step = text.partition("::")
+    if all(part.isascii() and part.isdigit() and colons for part in (first, step)):
+        stride = Stride(int(first), int(step))
+        if stride.first < stride.step:
+            return stride
+    raise UsageError(f"--slices takes I::N with 0 <= I < N, such as 0::8, not {text!r}")
+
+
 #: What ``--limit`` calls a limit: the field of `Limits`, its unit, the largest value.
 LIMIT_NAMES = {
     "line-mib": ("max_line_bytes", MIB, 2_000),  # Arrow's binary values end at 2 GiB

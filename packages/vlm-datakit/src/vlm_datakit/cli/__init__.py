@@ -16,6 +16,7 @@ from vlm_datakit.version import __version__
 #: command -> module and one line of help, so that `--help` imports no command.
 COMMANDS = {
     "import": ("importing", "Turn rows into normalized shards; resumes after a kill."),
+    "finish": ("finishing", "Commit an import that several jobs have done with --slices."),
     "convert": ("converting", "Turn rows of one format into another, in a pipe or in files."),
     "validate": ("validating", "Count what is wrong with rows, or check a finished import."),
     "sample": ("sampling", "Write sample rows with really drawn pictures, some broken."),
@@ -24,6 +25,7 @@ _OUTPUT_FAULTS = frozenset(
     {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES, errno.EPERM, errno.EIO}
     | {errno.ENAMETOOLONG, errno.ENOTDIR, errno.EISDIR, errno.ELOOP, errno.EMFILE}
 )
+_RESUMES = frozenset({"import", "finish"})
 _PIPE_CLOSED, _INTERRUPTED = 141, 130
 
 
@@ -37,7 +39,7 @@ class LazyGroup(click.Group):
         except BrokenPipeError:
             _close_quietly()
         except KeyboardInterrupt:
-            goes_on = "; the same command goes on" if ctx.invoked_subcommand == "import" else ""
+            goes_on = "; the same command goes on" if ctx.invoked_subcommand in _RESUMES else ""
             click.echo(f"vlm-datakit: interrupted{goes_on}", err=True)
             sys.exit(_INTERRUPTED)
 

@@ -1,25 +1,13 @@
-"""What the commands say on standard error: summaries, refusals, progress."""
+"""What the commands say on standard error: lines, counts, refusals."""
 
 from __future__ import annotations
 
-import sys
-import time
-from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from collections.abc import Iterable, Mapping
 
 import click
 
 from vlm_datakit.cli import printable
 from vlm_datakit.errors import Reason
-from vlm_datakit.events import Listener, Progress
-
-if TYPE_CHECKING:
-    from rich.progress import Progress as Bar
-    from rich.progress import TaskID
-
-_PLAIN_EVERY_S = 10.0
-_BAR_EVERY_S = 0.1
 
 #: What to do about a reason, for people who meet it for the first time.
 HINTS = {
@@ -56,68 +44,3 @@ def say_refused(lines: Iterable[str]) -> None:
     """Write refused rows, one a line."""
     for line in lines:
         say(f"refused  {line}")
-
-
-@contextmanager
-def progress_listener(*, quiet: bool) -> Iterator[Listener | None]:
-    """Yield a listener: a bar on a terminal, else a plain line about every 10 s."""
-    if quiet:
-        yield None
-    elif sys.stderr.isatty():
-        with _bar() as bar:
-            yield _on_bar(bar, bar.add_task("rows", total=None, rows=0, refused=""))
-    else:
-        yield _plain()
-
-
-def _bar() -> Bar:
-    from rich.console import Console
-    from rich.progress import BarColumn, TextColumn, TimeRemainingColumn
-    from rich.progress import Progress as Bar
-
-    return Bar(
-        TextColumn("{task.fields[rows]:,} rows", markup=False),
-        BarColumn(),
-        TextColumn("{task.percentage:>3.0f}% {task.fields[refused]}", markup=False),
-        TimeRemainingColumn(),
-        console=Console(stderr=True),
-        transient=True,
-    )
-
-
-def _on_bar(bar: Bar, task: TaskID) -> Listener:
-    last = 0.0
-
-    def listen(progress: Progress) -> None:
-        nonlocal last
-        now = time.monotonic()
-        if now - last < _BAR_EVERY_S:
-            return
-        last = now
-        refused = f"{progress.rejected:,} refused" if progress.rejected else ""
-        bar.update(
-            task,
-            completed=progress.done_bytes,
-            total=progress.total_bytes,
-            rows=progress.rows,
-            refused=refused,
-        )
-
-    return listen
-
-
-def _plain() -> Listener:
-    last = time.monotonic()
-
-    def listen(progress: Progress) -> None:
-        nonlocal last
-        now = time.monotonic()
-        if now - last < _PLAIN_EVERY_S:
-            return
-        last = now
-        share = ""
-        if progress.total_bytes:
-            share = f", {100 * progress.done_bytes // progress.total_bytes} % of the input"
-        say(f"{progress.rows:,} rows{share}, {progress.rejected:,} refused")
-
-    return listen

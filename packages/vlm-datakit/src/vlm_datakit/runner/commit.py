@@ -8,13 +8,14 @@ take for something else; a commit cut short is rolled back and done again.
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from vlm_datakit.errors import OutputError
 from vlm_datakit.plan import Plan
-from vlm_datakit.runner.output import CARD, PRIVATE
+from vlm_datakit.runner.output import CARD, PRIVATE, listed_files
 from vlm_datakit.runner.stages import FETCHED
 from vlm_datakit.runner.work import DATA, RECEIPTS, REJECTS, write_settled
 from vlm_datakit.shards.card import card
@@ -45,6 +46,8 @@ class Place:
 def prepare(place: Place) -> None:
     """Make the work folder, and take back what a commit cut short had moved.
 
+    What killed writers left half-made is deleted: the caller holds the lock alone.
+
     Raises:
         OutputError: if a commit of another plan was cut short here.
     """
@@ -58,8 +61,34 @@ def prepare(place: Place) -> None:
                 "while it finished: run that command again, or delete the folder"
             )
         standing.rename(mine)
+    _make_folders(place)
+    for leftover in (*place.work.glob(".*"), *place.work.glob("*/.*")):
+        leftover.unlink(missing_ok=True)
+
+
+def prepare_part(place: Place) -> None:
+    """Make the work folder, beside others who may be making and using it.
+
+    Raises:
+        OutputError: if a commit was cut short here: nobody can take it back unlocked.
+    """
+    standing = [name for name in (DATA, REJECTS) if (place.out / name).exists()]
+    if standing and not (place.out / FILE_NAME).exists():
+        raise OutputError(
+            f"{place.out / standing[0]}: a commit was cut short here; run it again before "
+            "other slices are done"
+        )
+    _make_folders(place)
+
+
+def _make_folders(place: Place) -> None:
     for name in (DATA, REJECTS, RECEIPTS):
         (place.work / name).mkdir(parents=True, exist_ok=True)
+
+
+def is_being_committed(place: Place) -> bool:
+    """Whether a commit of this plan was cut short after it had moved a folder."""
+    return not all((place.work / name).exists() for name in (DATA, REJECTS))
 
 
 def _is_of_old(place: Place, name: str) -> bool:
@@ -72,6 +101,7 @@ def _is_of_old(place: Place, name: str) -> bool:
 def commit(place: Place, plan: Plan, receipts: Iterable[Receipt]) -> None:
     """Make the data set of all receipts; the manifest appears last."""
     manifest = manifest_of(plan, place.plan_id, receipts)
+    _drop_unlisted(place, manifest)
     _set_aside_old(place)
     write_settled(place.out / CARD, card(manifest, place.out.resolve().name).encode())
     for name in (REJECTS, DATA):
@@ -83,6 +113,15 @@ def commit(place: Place, plan: Plan, receipts: Iterable[Receipt]) -> None:
     write_settled(place.out / FILE_NAME, to_json(manifest))
     for name in ("work", FETCHED, _REPLACED):
         shutil.rmtree(place.private / name, ignore_errors=True)
+
+
+def _drop_unlisted(place: Place, manifest: Mapping[str, Any]) -> None:
+    """Delete what earlier tries at a slice left and no receipt proves."""
+    listed = {place.work / file["file"] for file in listed_files(manifest)}
+    for name in (REJECTS, DATA):
+        for path in (place.work / name).iterdir():
+            if path not in listed:
+                path.unlink(missing_ok=True)
 
 
 def _set_aside_old(place: Place) -> None:

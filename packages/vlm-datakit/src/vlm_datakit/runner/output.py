@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import shutil
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from enum import Enum
@@ -17,6 +18,7 @@ CARD = "README.md"
 PRIVATE = ".vlm"
 _OURS = frozenset({CARD, FILE_NAME, "data", "rejects", PRIVATE})
 _NOT_OURS_SHOWN = 3
+_LOCK_WAIT_S, _LOCK_EVERY_S = 1.0, 0.02
 
 
 class State(Enum):
@@ -58,8 +60,16 @@ def state_of(out: Path) -> State:
 
 
 @contextmanager
-def locked(out: Path) -> Iterator[Path]:
+def locked(out: Path, *, shared: bool = False) -> Iterator[int]:
     """Hold the folder's lock; the kernel releases it if the process dies.
+
+    Args:
+        out: The output folder; made if need be.
+        shared: Let others hold the lock as well who say so too.
+
+    Yields:
+        The lock's descriptor. Whoever inherits it holds the lock too, as workers do until
+        they notice that their parent was killed; hence the short wait before a refusal.
 
     Raises:
         OutputError: if another run holds it, or the folder cannot be made.
@@ -67,15 +77,26 @@ def locked(out: Path) -> Iterator[Path]:
     private = out / PRIVATE
     try:
         private.mkdir(parents=True, exist_ok=True)
-        stream = (private / "lock").open("ab")
+        stream = (private / "lock").open("a+b")  # NFS: a shared lock needs a reader
     except OSError as error:
         raise OutputError(f"{out}: {error.strerror}") from error
     with stream:
-        try:
-            fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            raise OutputError(f"{out}: another import is writing to this folder") from error
-        yield private
+        end = time.monotonic() + _LOCK_WAIT_S
+        while not _got_lock(out, stream.fileno(), shared=shared):
+            if time.monotonic() >= end:
+                raise OutputError(f"{out}: another import is writing to this folder")
+            time.sleep(_LOCK_EVERY_S)
+        yield stream.fileno()
+
+
+def _got_lock(out: Path, descriptor: int, *, shared: bool) -> bool:
+    try:
+        fcntl.flock(descriptor, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    except OSError as error:
+        raise OutputError(f"{out}: no file can be locked here: {error.strerror}") from error
+    return True
 
 
 def leave_no_trace(out: Path, *, was_there: bool) -> None:

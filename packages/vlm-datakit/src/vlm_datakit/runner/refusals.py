@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Iterator
 from itertools import islice
 from pathlib import Path
@@ -20,9 +21,11 @@ def first_refusals(ledger: Path, files: Iterable[SourceFile]) -> list[str]:
 
     Args:
         ledger: The folder of its files.
-        files: The sources, for line numbers: slices know only bytes.
+        files: The sources, for line numbers: slices know only bytes. Those that cannot be
+            read here are told by their bytes.
     """
-    paths = {file.name: Path(file.path) for file in files if not file.is_pipe}
+    near = [file for file in files if not file.is_pipe and os.access(file.path, os.R_OK)]
+    paths = {file.name: Path(file.path) for file in near}
     counted: dict[str, tuple[int, int]] = {}
     lines = []
     for entry in islice(_entries(ledger), _SHOWN):

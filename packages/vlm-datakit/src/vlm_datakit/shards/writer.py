@@ -34,12 +34,16 @@ class ShardSizes:
 
 @dataclass(frozen=True, slots=True)
 class ShardSpec:
-    """What a writer writes: the layout, and the start of its file names."""
+    """What a writer writes: the layout, and the start of its file names.
+
+    ``token`` keeps the temporary files of two writers of the same shard apart.
+    """
 
     layout: str
     with_images: bool
     stem: str  # "train-00003": split and slice number
     sizes: ShardSizes = field(default_factory=ShardSizes)
+    token: str = ""
 
 
 class ShardWriter:
@@ -116,7 +120,7 @@ class ShardWriter:
         return f"{self._spec.stem}-{len(self._done):03d}.parquet"
 
     def _temporary(self) -> Path:
-        return self._folder / f".{self._name()}"
+        return temporary_path(self._folder / self._name(), self._spec.token)
 
     def _finish_file(self) -> None:
         if self._writer is None:
@@ -144,6 +148,16 @@ def _size(conversation: Conversation) -> int:
     texts = sum(len(getattr(part, "text", "")) for message in messages for part in message.content)
     extras = sum(len(f"{message.extras}") for message in messages if message.extras)
     return images + texts + extras + len(conversation.tools or "")
+
+
+def temporary_path(final: Path, token: str = "") -> Path:
+    """Return the hidden name under which a file is made.
+
+    Example:
+        >>> temporary_path(Path("data/a.parquet"), "5f2e").as_posix()
+        'data/.a.parquet.5f2e'
+    """
+    return final.with_name(f".{final.name}.{token}" if token else f".{final.name}")
 
 
 def settle(temporary: Path, final: Path) -> tuple[str, int]:

@@ -1,0 +1,70 @@
+"""Who does slices: one after the other here, or many at once in other processes.
+
+An engine is a function from a job and slices to their receipts, in any order. What goes
+in pickles and what comes back is small; rows never leave the process that reads them.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Generator, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+from vlm_datakit.plan import Slice
+from vlm_datakit.runner.pool import pool
+from vlm_datakit.runner.progress import REPORTS_EVERY_S, Pulse, Report
+from vlm_datakit.runner.stages import open_pictures
+from vlm_datakit.runner.work import NO_EDGES, Edges, Job, run_slice
+from vlm_datakit.shards.manifest import Receipt
+from vlm_datakit.sources.pipe import Lines
+
+#: Does slices and yields their receipts. Whoever stops early closes it.
+Engine = Callable[[Job, Sequence[Slice], Report], Generator[Receipt, None, None]]
+
+
+@dataclass(frozen=True, slots=True)
+class Means:
+    """What an engine may use.
+
+    ``workers`` is the most processes; ``kept_open`` are descriptors that a worker holds as
+    long as it lives, such as that of the lock; ``fetched`` is where fetched pictures stay.
+    """
+
+    workers: int = 1
+    pipe: Lines | None = None
+    fetched: Path | None = None
+    kept_open: tuple[int, ...] = ()
+
+
+def inline(
+    job: Job, slices: Sequence[Slice], report: Report, edges: Edges = NO_EDGES
+) -> Generator[Receipt, None, None]:
+    """Do slices one after the other in this process."""
+    for slice_ in slices:
+        pulse = Pulse(partial(report, slice_.number), REPORTS_EVERY_S)
+        yield run_slice(job, slice_, edges, pulse)
+
+
+@contextmanager
+def open_engine(job: Job, slices: Sequence[Slice], means: Means) -> Iterator[Engine]:
+    """Open the engine for these slices.
+
+    A pipe and a single slice stay in this process; so does a plan that fetches, whose
+    connections are counted in one process.
+    """
+    workers = min(means.workers, len(slices))
+    if workers > 1 and means.pipe is None and job.plan.fetch is None:
+        yield partial(pool, workers=workers, kept_open=means.kept_open)
+        return
+    with open_pictures(job.plan.fetch, job.plan.limits, means.fetched) as pictures:
+        yield partial(inline, edges=Edges(means.pipe, pictures))
+
+
+def available_cores() -> int:
+    """Return how many cores this process may use, which may be fewer than there are."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1

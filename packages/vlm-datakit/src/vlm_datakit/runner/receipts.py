@@ -1,0 +1,43 @@
+"""Which slices are done: a receipt whose files stand is the only proof."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from vlm_datakit.errors import OUTSIDE_REASONS
+from vlm_datakit.plan import Slice
+from vlm_datakit.runner.work import RECEIPTS, Job, receipt_path
+from vlm_datakit.shards.manifest import Receipt, has_its_files, parse_receipt
+
+
+def proven(folder: Path, plan_id: str, number: int) -> Receipt | None:
+    """Return the receipt of a slice if it proves the slice done.
+
+    Args:
+        folder: The work folder.
+        plan_id: Of the plan the slice belongs to.
+        number: Of the slice.
+    """
+    try:
+        receipt = parse_receipt(receipt_path(folder, number).read_bytes())
+    except FileNotFoundError:
+        return None
+    is_of_plan = receipt is not None and (receipt.plan_id, receipt.slice) == (plan_id, number)
+    return receipt if receipt and is_of_plan and has_its_files(receipt, folder) else None
+
+
+def resumable(job: Job, slice_: Slice) -> Receipt | None:
+    """Return the receipt of a slice that need not be done again.
+
+    What came from standard input cannot be compared, and a missing or unfetched picture may
+    be there now.
+    """
+    if slice_.file.is_pipe:
+        return None
+    receipt = proven(job.folder, job.plan_id, slice_.number)
+    return None if receipt and OUTSIDE_REASONS & receipt.by_reason.keys() else receipt
+
+
+def count_receipts(folder: Path) -> int:
+    """Return how many slices have a receipt, unread."""
+    return sum(1 for _ in (folder / RECEIPTS).glob("[0-9]*.json"))

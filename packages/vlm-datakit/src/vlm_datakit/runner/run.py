@@ -1,0 +1,178 @@
+"""A run from its plan to the commit; or a part of one, which leaves the commit to others."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import closing
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from vlm_datakit.errors import OutputError, SourceError, UsageError
+from vlm_datakit.events import Listener, Part, Summary
+from vlm_datakit.plan import (
+    Plan,
+    RejectsAllowed,
+    Slice,
+    Stride,
+    fingerprint,
+    plan_differences,
+    plan_facts,
+)
+from vlm_datakit.runner.commit import Place, commit, prepare, prepare_part
+from vlm_datakit.runner.engines import Means, open_engine
+from vlm_datakit.runner.outcome import check_consent, finished_before, reasons_of, summary_of
+from vlm_datakit.runner.output import (
+    State,
+    changed_files,
+    foreign_files,
+    leave_no_trace,
+    locked,
+    state_of,
+)
+from vlm_datakit.runner.plans import store_plan
+from vlm_datakit.runner.progress import Board
+from vlm_datakit.runner.receipts import count_receipts, resumable
+from vlm_datakit.runner.stages import FETCHED
+from vlm_datakit.runner.work import REJECTS, Job, check_unchanged
+from vlm_datakit.shards.manifest import Receipt, read_manifest
+from vlm_datakit.sources.pipe import Pipe
+from vlm_datakit.sources.slices import cut
+
+
+@dataclass(frozen=True, slots=True)
+class RunOptions:
+    """What does not change a byte: consent to refusals, leave to replace, the pipe, processes.
+
+    ``workers`` is the most processes that do slices at once; 1 does them in this one.
+    """
+
+    rejects_allowed: RejectsAllowed = field(default_factory=RejectsAllowed)
+    overwrite: bool = False
+    pipe: Pipe | None = None
+    workers: int = 1
+
+
+def run(plan: Plan, out: Path, options: RunOptions, listener: Listener | None = None) -> Summary:
+    """Run a plan into an output folder; run again after a kill, it goes on where it was.
+
+    Raises:
+        TooManyRejects: beyond the consent; receipts are kept and nothing is committed.
+        OutputError: the folder is not ours, locked, or finished under another plan.
+        SourceError: no rows, a source changed while it was read, or a slice kills its workers.
+    """
+    plan_id, was_there = fingerprint(plan), out.exists()
+    if _is_finished(plan, plan_id, out, options):
+        return finished_before(out)
+    is_new = state_of(out) is State.NEW
+    with locked(out) as lock:
+        if _is_finished(plan, plan_id, out, options):  # another run was faster to the lock
+            return finished_before(out)
+        place = Place(out, plan_id)
+        prepare(place)
+        job = Job(plan, plan_id, place.work)
+        slices = cut(plan.files, plan.slice_bytes)
+        store_plan(place.work, plan, len(slices), job.token)
+        means = Means(options.workers, options.pipe, place.private / FETCHED, (lock,))
+        receipts, resumed = _receipts(job, slices, means, listener)
+        summary = summary_of(out, receipts, resumed)
+        if not summary.rows:
+            if is_new:
+                leave_no_trace(out, was_there=was_there)
+            raise SourceError(f"{plan.files[0].name}: no rows; nothing was written")
+        check_consent(place.work / REJECTS, plan.files, summary, options.rejects_allowed)
+        for file in plan.files:
+            check_unchanged(file)
+        commit(place, plan, receipts)
+    return summary
+
+
+def run_part(
+    plan: Plan, out: Path, stride: Stride, options: RunOptions, listener: Listener | None = None
+) -> Part | Summary:
+    """Do some slices of a plan and commit nothing; any number of jobs may do so at once.
+
+    Returns:
+        A `Summary` only if the folder is finished already.
+
+    Raises:
+        UsageError: if the plan reads standard input or fetches, or options replace a set.
+        TooManyRejects: if the first 1,000 rows of the run are all refused.
+        OutputError, SourceError: as `run`.
+    """
+    _check_divisible(plan, options)
+    plan_id = fingerprint(plan)
+    if _is_finished(plan, plan_id, out, options):
+        return finished_before(out)
+    with locked(out, shared=True) as lock:
+        if _is_finished(plan, plan_id, out, options):
+            return finished_before(out)
+        place = Place(out, plan_id)
+        prepare_part(place)
+        job = Job(plan, plan_id, place.work)
+        slices = cut(plan.files, plan.slice_bytes)
+        store_plan(place.work, plan, len(slices), job.token)
+        mine = slices[stride.first :: stride.step]
+        receipts, resumed = _receipts(
+            job, mine, Means(options.workers, kept_open=(lock,)), listener
+        )
+        done = count_receipts(place.work)
+    rows = sum(receipt.rows_read for receipt in receipts)
+    return Part(str(out), len(slices), len(mine), done, resumed, rows, reasons_of(receipts))
+
+
+def _check_divisible(plan: Plan, options: RunOptions) -> None:
+    if any(file.is_pipe for file in plan.files):
+        raise UsageError("--slices needs files: standard input comes once, to one process")
+    if plan.fetch is not None:
+        raise UsageError("--slices goes without --fetch, whose connections one process counts")
+    if options.overwrite:
+        raise UsageError("--slices goes without --overwrite: name a new folder with -o")
+
+
+def _is_finished(plan: Plan, plan_id: str, out: Path, options: RunOptions) -> bool:
+    """Whether the folder already holds this plan's data; raises unless it may be replaced."""
+    if state_of(out) is not State.FINISHED:
+        return False
+    manifest = read_manifest(out)
+    from_pipe = any(file.is_pipe for file in plan.files)
+    changed = changed_files(out, manifest)
+    if manifest["plan_id"] == plan_id and not from_pipe and not changed:
+        return True
+    if not options.overwrite and manifest["plan_id"] == plan_id and changed:
+        raise OutputError(
+            f"{out}: finished before, but {changed[0]} is not as written; "
+            "--overwrite makes the set again"
+        )
+    if not options.overwrite:
+        changes = "; ".join(plan_differences(manifest.get("plan", {}), plan_facts(plan)))
+        why = "standard input cannot be compared" if from_pipe else changes
+        raise OutputError(
+            f"{out}: a finished import of another plan ({why}); --overwrite replaces it"
+        )
+    if strange := foreign_files(out, manifest):
+        raise OutputError(f"{out}: not ours, move it away first: {', '.join(strange[:3])}")
+    return False
+
+
+def _receipts(
+    job: Job, slices: Sequence[Slice], means: Means, listener: Listener | None
+) -> tuple[list[Receipt], int]:
+    """Return the receipts of all slices in their order, and how many were there before."""
+    board = Board(listener, slices)
+    receipts = {}
+    for slice_ in slices:
+        if (receipt := resumable(job, slice_)) is not None:
+            receipts[slice_.number] = receipt
+            board.resume(slice_, receipt)
+    board.tell()
+    resumed = len(receipts)
+    missing = {slice_.number: slice_ for slice_ in slices if slice_.number not in receipts}
+    todo = [*missing.values()]
+    with (
+        open_engine(job, todo, means) as engine,
+        closing(engine(job, todo, board.report)) as done,
+    ):
+        for receipt in done:
+            receipts[receipt.slice] = receipt
+            board.finish(missing[receipt.slice], receipt)
+    return [receipts[slice_.number] for slice_ in slices], resumed
