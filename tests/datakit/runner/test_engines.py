@@ -9,11 +9,18 @@ from typing import Any
 
 import pytest
 
-from vlm_datakit.plan import FetchPolicy, Plan, Slice, SourceFile
-from vlm_datakit.runner.engines import Means, inline, open_engine
+from vlm_datakit.plan import MIB, FetchPolicy, Plan, Slice, SourceFile
+from vlm_datakit.runner.engines import (
+    Means,
+    available_cores,
+    default_workers,
+    inline,
+    open_engine,
+)
 from vlm_datakit.runner.pool import pool
 from vlm_datakit.runner.work import Job
 from vlm_datakit.sources.pipe import Pipe
+from vlm_datakit.sources.slices import NAMED_PICTURES_BYTES
 
 FILE = SourceFile("train", "a.jsonl", "/x/a.jsonl", 60, 7)
 SLICES = [Slice(0, FILE, 0, 10), Slice(1, FILE, 10, 30)]
@@ -39,3 +46,19 @@ def test_the_engine_fits(
         assert isinstance(engine, partial)
         assert engine.func is function
         assert engine.keywords.get("workers", 2) == 2
+
+
+@pytest.mark.parametrize(
+    ("mib", "slice_bytes", "most"),
+    [
+        pytest.param(100, 32 * MIB, 1, id="little input"),
+        pytest.param(300, 32 * MIB, 2, id="a process for each 128 MiB"),
+        pytest.param(1, NAMED_PICTURES_BYTES, 1_000, id="rows that name pictures"),
+    ],
+)
+def test_processes_are_started_where_they_pay(mib: int, slice_bytes: int, most: int) -> None:
+    file = SourceFile("train", "a.jsonl", "a.jsonl", mib * MIB, 0)
+
+    workers = default_workers(Plan((file,), "openai", slice_bytes=slice_bytes))
+
+    assert workers == min(most, available_cores())

@@ -7,7 +7,7 @@ generic slotted dataclass cannot be called on Python 3.11.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
@@ -98,11 +98,17 @@ class Origin:
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """A row as read: its place, its fields, and its bytes if the ledger wants them."""
+    """A row as read: its place, its fields, and its bytes if the ledger wants them.
+
+    ``payloads`` are base64 texts that were cut out before the row was parsed; in the fields
+    a mark and a number stand for them, and ``whole`` parses the row again without cuts.
+    """
 
     origin: Origin
     fields: Mapping[str, Any]
     raw: bytes | None = None
+    payloads: tuple[memoryview, ...] = ()
+    whole: Callable[[], Row | Rejected] | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,6 +19,7 @@ from vlm_datakit.conversation import (
     Warned,
 )
 from vlm_datakit.errors import RowError
+from vlm_datakit.payloads import restored
 from vlm_datakit.plan import MIB
 
 _AHEAD_PICTURES = 32  # named by URL, in the rows held; a last row may go beyond
@@ -55,9 +56,27 @@ def convert_rows(rows: Iterable[Row | Rejected], stages: Stages) -> Iterator[Con
 
 
 def convert_row(row: Row, stages: Stages) -> Converted | Rejected:
-    """Convert one row."""
-    draft = _parsed(row, stages)
-    return draft if isinstance(draft, Rejected) else _finished(row, draft, stages)
+    """Convert one row.
+
+    One whose payloads were cut out is converted from them if that goes well; else it is
+    parsed whole, so that what is said of it never depends on the shortcut.
+    """
+    if row.whole is None:
+        draft = _parsed(row, stages)
+        return draft if isinstance(draft, Rejected) else _finished(row, draft, stages)
+    if (converted := _converted_from_payloads(row, stages)) is not None:
+        return converted
+    whole = row.whole()
+    return whole if isinstance(whole, Rejected) else convert_row(whole, stages)
+
+
+def _converted_from_payloads(row: Row, stages: Stages) -> Converted | None:
+    parsed = _parsed(row, stages)
+    draft = None if isinstance(parsed, Rejected) else restored(parsed, row.payloads)
+    if draft is None:
+        return None
+    converted = _finished(row, draft, stages)
+    return None if isinstance(converted, Rejected) else converted
 
 
 def _parsed(row: Row, stages: Stages) -> Draft | Rejected:
@@ -112,6 +131,8 @@ def _convert_ahead(
 
 
 def _hold(row: Row | Rejected, stages: Stages, ahead: Callable[[Draft], None]) -> _Held:
+    if isinstance(row, Row) and row.whole is not None:
+        row = row.whole()
     if isinstance(row, Rejected):
         return _held_refused(row)
     draft = _parsed(row, stages)

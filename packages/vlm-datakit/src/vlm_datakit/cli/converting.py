@@ -108,11 +108,12 @@ def _outcomes(
 
 
 def _stream(source: str, stack: ExitStack) -> Pipe:
-    from vlm_datakit.sources.pipe import Pipe
+    from vlm_datakit.sources.jsonl import BUFFER_BYTES
+    from vlm_datakit.sources.pipe import Pipe, standard_input
 
     if source == "-":
-        return Pipe(sys.stdin.buffer)
-    return Pipe(stack.enter_context(Path(source).open("rb")))
+        return standard_input()
+    return Pipe(stack.enter_context(Path(source).open("rb", buffering=BUFFER_BYTES)))
 
 
 def _opened(output: str, *, overwrite: bool) -> Any:

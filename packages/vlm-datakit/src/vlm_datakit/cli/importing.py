@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shlex
-import sys
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -55,7 +54,7 @@ if TYPE_CHECKING:
     "--workers",
     type=click.IntRange(1),
     metavar="N",
-    help="Processes at work at once [default: one a core; with --fetch, always 1]",
+    help="Processes at work at once [default: one a core and 128 MiB; with --fetch, always 1]",
 )
 @click.option(
     "--slices",
@@ -72,12 +71,12 @@ def command(sources: tuple[str, ...], **given: Any) -> None:
     of them than --max-rejects, nothing is committed.
     """
     from vlm_datakit.importing import default_output, plan_import, reads_stdin
-    from vlm_datakit.sources.pipe import Pipe
+    from vlm_datakit.sources.pipe import standard_input
 
     out = given["output"] or default_output(sources[0])
     _check_job(given)
     request = _request(sources, given)
-    pipe = Pipe(sys.stdin.buffer) if reads_stdin(sources) else None
+    pipe = standard_input() if reads_stdin(sources) else None
     plan, found = plan_import(request, pipe)
     if not given["quiet"]:
         _say_plan(plan, found, out, is_named=given["output"] is not None)
@@ -144,11 +143,11 @@ def _say_mapped_splits(plan: Plan, names: list[str]) -> None:
 
 
 def _run(plan: Plan, out: str, pipe: Pipe | None, given: dict[str, Any]) -> Summary | Part:
-    from vlm_datakit.runner.engines import available_cores
+    from vlm_datakit.runner.engines import default_workers
     from vlm_datakit.runner.run import RunOptions, run, run_part
 
     allowed = parse_rejects_allowed(given["max_rejects"] or "0")
-    workers = given["workers"] or available_cores()
+    workers = given["workers"] or default_workers(plan)
     options = RunOptions(allowed, given["overwrite"], pipe, workers)
     with progress_listener(quiet=given["quiet"]) as listener:
         if given["slices"] is None:

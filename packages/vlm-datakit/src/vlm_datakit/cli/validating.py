@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections import Counter
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
@@ -64,10 +63,10 @@ def command(source: str, **given: Any) -> int:
 
 def _rows_report(source: str, given: dict[str, Any]) -> RowsReport:
     from vlm_datakit.importing import ImportRequest, plan_import
-    from vlm_datakit.sources.pipe import Pipe
+    from vlm_datakit.sources.pipe import standard_input
     from vlm_datakit.validation import validate_source
 
-    pipe = Pipe(sys.stdin.buffer) if source == "-" else None
+    pipe = standard_input() if source == "-" else None
     request = ImportRequest(
         (source,),
         given["format_"],

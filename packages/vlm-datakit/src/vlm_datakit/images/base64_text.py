@@ -62,6 +62,20 @@ def decode(text: str, *, max_bytes: int, where: str) -> bytes:
     return data
 
 
+def decode_payload(payload: memoryview, *, max_bytes: int, where: str) -> bytes:
+    """Decode base64 that was cut out of a line: nothing is tolerated.
+
+    Raises:
+        RowError: ``image-too-large``, ``image-not-base64``.
+    """
+    if len(payload) * 3 // 4 - 2 > max_bytes:
+        raise RowError(Reason.IMAGE_TOO_LARGE, where, f"over {max_bytes} bytes")
+    data = _strictly(payload)
+    if not data or len(data) > max_bytes:
+        raise RowError(Reason.IMAGE_NOT_BASE64, where, f"{len(payload)} characters")
+    return data
+
+
 def _payload(text: str, where: str) -> tuple[str, bool]:
     head = text[:64].lstrip()
     if head[:5].lower() != "data:":
@@ -100,7 +114,7 @@ def _decoded_size(payload: str | bytes) -> int:
     return (len(payload) - payload[-2:].count(padding)) * 3 // 4  # type: ignore[arg-type]
 
 
-def _strictly(payload: str | bytes) -> bytes | None:
+def _strictly(payload: str | bytes | memoryview) -> bytes | None:
     try:
         return pybase64.b64decode(payload, validate=True)
     except ValueError:  # binascii.Error, or characters beyond ASCII

@@ -11,7 +11,7 @@ import PIL.Image
 
 from vlm_datakit.conversation import Image, ImageForm, ImageSource
 from vlm_datakit.errors import Reason, RowError, quoted
-from vlm_datakit.images.base64_text import decode
+from vlm_datakit.images.base64_text import decode, decode_payload
 from vlm_datakit.images.canonical import (
     causes,
     check_memory,
@@ -64,6 +64,8 @@ class Opener:
     def _file_bytes(self, source: ImageSource) -> bytes:
         max_bytes = self.limits.max_image_bytes
         match source.form:
+            case ImageForm.DATA_URI | ImageForm.BASE64 if isinstance(source.value, memoryview):
+                return decode_payload(source.value, max_bytes=max_bytes, where=source.where)
             case ImageForm.DATA_URI | ImageForm.BASE64:
                 return decode(source.value, max_bytes=max_bytes, where=source.where)
             case ImageForm.PATH:

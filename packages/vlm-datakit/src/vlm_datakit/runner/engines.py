@@ -13,13 +13,14 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from vlm_datakit.plan import Slice
+from vlm_datakit.plan import MIB, Plan, Slice
 from vlm_datakit.runner.pool import pool
 from vlm_datakit.runner.progress import REPORTS_EVERY_S, Pulse, Report
 from vlm_datakit.runner.stages import open_pictures
 from vlm_datakit.runner.work import NO_EDGES, Edges, Job, run_slice
 from vlm_datakit.shards.manifest import Receipt
 from vlm_datakit.sources.pipe import Lines
+from vlm_datakit.sources.slices import NAMED_PICTURES_BYTES
 
 #: Does slices and yields their receipts. Whoever stops early closes it.
 Engine = Callable[[Job, Sequence[Slice], Report], Generator[Receipt, None, None]]
@@ -61,6 +62,18 @@ def open_engine(job: Job, slices: Sequence[Slice], means: Means) -> Iterator[Eng
         return
     with open_pictures(job.plan.fetch, job.plan.limits, means.fetched) as pictures:
         yield partial(inline, edges=Edges(means.pipe, pictures))
+
+
+def default_workers(plan: Plan) -> int:
+    """Return how many processes a plan is worth: all cores, but one for each 128 MiB at most.
+
+    A process takes half a second to start; a core converts 128 MiB of rows in that time.
+    Rows that name their pictures say nothing of how much is to be read: all cores.
+    """
+    if plan.slice_bytes == NAMED_PICTURES_BYTES:
+        return available_cores()
+    total = sum(file.size_bytes or 0 for file in plan.files)
+    return max(1, min(available_cores(), total // (128 * MIB)))
 
 
 def available_cores() -> int:

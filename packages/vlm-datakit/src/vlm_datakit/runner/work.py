@@ -24,7 +24,7 @@ from vlm_datakit.shards.writer import (
     temporary_path,
 )
 from vlm_datakit.sinks.ledger import ledger_line
-from vlm_datakit.sources.jsonl import Span, read_rows
+from vlm_datakit.sources.jsonl import BUFFER_BYTES, Span, read_rows
 from vlm_datakit.sources.pipe import Lines
 from vlm_datakit.walk import convert_rows
 
@@ -160,7 +160,7 @@ def span_of(slice_: Slice, limits: Limits, *, keep_raw: bool) -> Span:
 
 @contextmanager
 def _opened(slice_: Slice) -> Iterator[IO[bytes]]:
-    with Path(slice_.file.path).open("rb") as stream:
+    with Path(slice_.file.path).open("rb", buffering=BUFFER_BYTES) as stream:
         stream.seek(slice_.start)
         yield stream
 

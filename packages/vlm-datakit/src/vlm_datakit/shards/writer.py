@@ -94,10 +94,10 @@ class ShardWriter:
             self._writer = self._opened()
         spec = self._spec
         batch = to_batch(self._rows, spec.layout, with_images=spec.with_images)
-        self._writer.write_batch(batch, row_group_size=len(self._rows))
-        self._file_rows += len(self._rows)
+        self._rows, self._pending_bytes = [], 0  # before the pages take as much once more
+        self._writer.write_batch(batch, row_group_size=batch.num_rows)
+        self._file_rows += batch.num_rows
         self._file_groups += 1
-        self._rows, self._pending_bytes = [], 0
         if self._temporary().stat().st_size >= spec.sizes.shard_bytes:
             self._finish_file()
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections import deque
 from typing import Protocol
 
+from vlm_datakit.plan import MIB
+
 _LONGEST = 4  # times the look-ahead: 64 MiB, as `Limits.max_line_bytes`
 
 
@@ -13,6 +15,14 @@ class Lines(Protocol):
 
     def readline(self, size: int, /) -> bytes:
         """Return up to ``size`` bytes, to the end of the line at most; empty at the end."""
+
+
+def standard_input() -> Pipe:
+    """Return what comes in on file descriptor 0, read a MiB at a time.
+
+    For programs that have read nothing of it yet: what `sys.stdin` holds is passed by.
+    """
+    return Pipe(open(0, "rb", buffering=MIB, closefd=False))
 
 
 class Pipe:

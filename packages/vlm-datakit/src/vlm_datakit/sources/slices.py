@@ -9,7 +9,7 @@ from vlm_datakit.plan import MIB, Slice, SourceFile
 
 _FEWEST_BYTES, _MOST_BYTES = 32 * MIB, 512 * MIB
 _SLICES_AIMED_AT = 64
-_NAMED_PICTURES_BYTES = 1 * MIB  # 32 MiB of lines that name pictures can be 25 GB of them
+NAMED_PICTURES_BYTES = 1 * MIB  # 32 MiB of lines that name pictures can be 25 GB of them
 
 
 def slice_bytes(total_bytes: int, *, names_pictures: bool) -> int:
@@ -26,7 +26,7 @@ def slice_bytes(total_bytes: int, *, names_pictures: bool) -> int:
         512
     """
     if names_pictures:
-        return _NAMED_PICTURES_BYTES
+        return NAMED_PICTURES_BYTES
     return max(_FEWEST_BYTES, min(total_bytes // _SLICES_AIMED_AT, _MOST_BYTES))
 
 

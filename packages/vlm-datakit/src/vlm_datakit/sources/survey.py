@@ -47,7 +47,7 @@ def first_rows(file: SourceFile, pipe: Pipe | None) -> list[Row]:
             head = stream.read(_BYTES)
             head += stream.readline(4 * _BYTES)  # the line in hand, whole
     rows: list[Row] = []
-    for row in read_rows(io.BytesIO(head), Span(file.name)):
+    for row in read_rows(io.BytesIO(head), Span(file.name, cut_payloads=False)):
         if len(rows) >= _ROWS:
             break
         if isinstance(row, Row):
