@@ -339,6 +339,13 @@ def gpu(session: nox.Session) -> None:
     run(session, "python", "-m", "pytest", "-m", "gpu", *session.posargs)
 
 
+@nox.session
+def crash(session: nox.Session) -> None:
+    """Kill imports 500 times at random moments; ``-- --kills N --seed S``."""
+    prepare()
+    run(session, "python", "tests/crash/kills.py", *session.posargs)
+
+
 def package_settings() -> list[Path]:
     """Return the pyproject.toml of each package."""
     return [ROOT / "packages" / package / "pyproject.toml" for package in PACKAGES]
