@@ -64,20 +64,24 @@ def check(conversation: Conversation) -> tuple[Warned, ...]:
     _check_answers(messages[conversation.prompt_messages or 0 :], "$")
     if conversation.rejected:
         _check_answers(conversation.rejected, "$.rejected")
-    _check_images_stand_in_questions(messages, "$.messages")
-    _check_images_stand_in_questions(conversation.rejected, "$.rejected")
+    if places:
+        _check_images_stand_in_questions(messages, "$.messages")
     found = _warnings(messages, "$.messages")
-    found += _warnings(conversation.rejected, "$.rejected") if conversation.rejected else []
+    if conversation.rejected:
+        _check_images_stand_in_questions(conversation.rejected, "$.rejected")
+        found += _warnings(conversation.rejected, "$.rejected")
     return (*found, *_image_warnings(conversation.images))
 
 
 def _check_answers(answers: tuple[Message, ...], where: str) -> None:
-    if not any(message.role == "assistant" for message in answers):
+    if "assistant" not in [message.role for message in answers]:
         raise RowError(Reason.ANSWER_MISSING, where, f"{len(answers)} messages, none an answer")
 
 
 def _check_roles(messages: tuple[Message, ...]) -> None:
     roles = [message.role for message in messages]
+    if roles[:1] == ["user"] and "system" not in roles:
+        return
     leading = next((i for i, role in enumerate(roles) if role != "system"), len(roles))
     if leading < len(roles) and roles[leading] != "user":
         raise RowError(Reason.ROLES_OUT_OF_ORDER, f"$.messages[{leading}]", quoted(roles[leading]))
@@ -97,11 +101,12 @@ def _check_images_stand_in_questions(messages: tuple[Message, ...], column: str)
 def _warnings(messages: tuple[Message, ...], column: str) -> list[Warned]:
     found = []
     for index, message in enumerate(messages):
-        where = f"{column}[{index}]"
         is_answer = message.role == "assistant" and not message.extras.get("tool_calls")
-        if is_answer and not spoken(message).strip():
-            found.append(Warned(Reason.ANSWER_EMPTY, where, quoted(spoken(message))))
-        found += _special_tokens(message, where)
+        if is_answer and not (text := spoken(message)).strip():
+            found.append(Warned(Reason.ANSWER_EMPTY, f"{column}[{index}]", quoted(text)))
+        for part in message.content:
+            if isinstance(part, Text) and "<|" in part.text:
+                found += _special_tokens(part.text, f"{column}[{index}]")
     if messages[-1].role != "assistant":
         where = f"{column}[{len(messages) - 1}]"
         found.append(Warned(Reason.ENDS_WITHOUT_ANSWER, where, quoted(messages[-1].role)))
@@ -116,11 +121,9 @@ def _image_warnings(images: tuple[Image, ...]) -> list[Warned]:
     ]
 
 
-def _special_tokens(message: Message, where: str) -> list[Warned]:
+def _special_tokens(text: str, where: str) -> list[Warned]:
     return [
         Warned(Reason.LITERAL_SPECIAL_TOKEN, where, quoted(token))
-        for part in message.content
-        if isinstance(part, Text) and "<|" in part.text
         for token in SPECIAL_TOKENS
-        if token in part.text
+        if token in text
     ]

@@ -124,8 +124,9 @@ def row_warnings(fields: Mapping[str, Any], known: frozenset[str]) -> tuple[Warn
         >>> [w.where for w in row_warnings({"text": "a", "id": 0.5}, frozenset({"text", "id"}))]
         ['$.id']
     """
-    has_id = row_id(fields.get("id")) is not None
-    return ignored(fields, known if has_id else known - {"id"}, "$")
+    if "id" in fields and row_id(fields["id"]) is None:
+        known -= {"id"}
+    return ignored(fields, known, "$")
 
 
 def hold_no_stray_images(fields: Mapping[str, Any], images: Sequence[ImageSource]) -> None:
@@ -164,9 +165,9 @@ def ignored(fields: Mapping[str, Any], known: frozenset[str], where: str) -> tup
 
 def spoken(message: Message) -> str:
     """Return a message's text parts, one after the other."""
-    return "".join(part.text for part in message.content if isinstance(part, Text))
+    return "".join([part.text for part in message.content if isinstance(part, Text)])
 
 
 def count_images(messages: tuple[Message, ...]) -> int:
     """Count the places of pictures in messages."""
-    return sum(isinstance(part, ImageRef) for message in messages for part in message.content)
+    return sum([isinstance(part, ImageRef) for message in messages for part in message.content])

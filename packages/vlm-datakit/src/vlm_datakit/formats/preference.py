@@ -17,6 +17,8 @@ from vlm_datakit.formats.format import Evidence, Fields, Format, data_uri, lost
 from vlm_datakit.turns import json_text, row_id, row_warnings
 
 _COLUMNS = ("prompt", "chosen", "rejected")
+_FIELDS = frozenset({"id", "tools", "images", *_COLUMNS})
+_FIELDS_WITH_IMAGE = frozenset({"id", "tools", "image", *_COLUMNS})
 
 
 def parse(fields: Fields) -> Draft:
@@ -31,13 +33,11 @@ def parse(fields: Fields) -> Draft:
         (1, (Text(text='4'),), (Text(text='5'),))
     """
     images = trl.images_of(fields)
-    picture = "images" if fields.get("image") is None else "image"
-    known = frozenset({"id", "tools", picture, *_COLUMNS})
+    known = _FIELDS if fields.get("image") is None else _FIELDS_WITH_IMAGE
     warnings = list(row_warnings(fields, known))
-    prompt, chosen, rejected = (
-        trl.messages_of(fields.get(name), f"$.{name}", role, warnings)
-        for name, role in zip(_COLUMNS, ("user", "assistant", "assistant"), strict=True)
-    )
+    prompt = trl.messages_of(fields.get("prompt"), "$.prompt", "user", warnings)
+    chosen = trl.messages_of(fields.get("chosen"), "$.chosen", "assistant", warnings)
+    rejected = trl.messages_of(fields.get("rejected"), "$.rejected", "assistant", warnings)
     if chosen == rejected:
         raise RowError(Reason.PAIR_EQUAL, "$.rejected", quoted(fields["rejected"]))
     messages = trl.with_images(prompt + chosen, images, fields, _COLUMNS)

@@ -87,7 +87,9 @@ def images_of(fields: Fields) -> tuple[ImageSource, ...]:
     """Return the pictures of a row: those of ``image``, else those of ``images``."""
     if fields.get("image") is not None:  # TRL: the single column wins
         return (classify(fields["image"], "$.image"),)
-    values = fields.get("images") or []
+    values = fields.get("images")
+    if not values:
+        return ()
     if not isinstance(values, (list, tuple)):
         values = [values]
     return tuple(classify(value, f"$.images[{index}]") for index, value in enumerate(values))
@@ -147,6 +149,8 @@ def with_images(
         RowError: ``image-count-differs`` unless there are as many places as pictures.
     """
     placed = messages
+    if not images and not count_images(messages):
+        return messages
     if images and _has_string_contents([fields.get(name) for name in columns]):
         placed = _with_leading_images(messages, len(images))
     if count_images(placed) != len(images):

@@ -32,14 +32,16 @@ class Tally:
             self.by_reason[str(outcome.reason)] += 1
             return
         self.rows += 1
-        self._counts["warnings"].update({str(warned.reason) for warned in outcome.warnings})
+        if outcome.warnings:
+            self._counts["warnings"].update({str(warned.reason) for warned in outcome.warnings})
         self._count_conversation(outcome.conversation)
 
     def _count_conversation(self, conversation: Conversation) -> None:
-        messages = conversation.messages + conversation.rejected
-        self._counts["roles"].update(message.role for message in messages)
-        self._counts["messages_per_row"][str(len(messages))] += 1
-        self._counts["images_per_row"][str(len(conversation.images))] += 1
+        messages, counts = conversation.messages + conversation.rejected, self._counts
+        for message in messages:
+            counts["roles"][message.role] += 1
+        counts["messages_per_row"][str(len(messages))] += 1
+        counts["images_per_row"][str(len(conversation.images))] += 1
         self._images += len(conversation.images)
         for image in conversation.images:
             self._image_bytes += len(image.data)

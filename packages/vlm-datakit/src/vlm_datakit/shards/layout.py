@@ -146,13 +146,12 @@ def _image_arrays(rows: Sequence[tuple[Image, ...]]) -> list[pa.Array]:
 def _extras_text(parts: Sequence[tuple[Message, ...]]) -> str | None:
     """Return the extras of all messages, by message index over all columns, or None."""
     found: dict[str, Any] = {}
-    for index, message in enumerate(message for section in parts for message in section):
-        extras = dict(message.extras)
+    for index, message in enumerate([message for section in parts for message in section]):
         details = [part.detail for part in message.content if isinstance(part, ImageRef)]
-        if any(detail is not None for detail in details):
-            extras["detail"] = details
-        if extras:
-            found[str(index)] = extras
+        if message.extras:
+            found[str(index)] = dict(message.extras)
+        if details and any(detail is not None for detail in details):
+            found.setdefault(str(index), {})["detail"] = details
     return orjson.dumps(found).decode() if found else None
 
 

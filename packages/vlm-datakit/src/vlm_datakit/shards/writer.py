@@ -14,7 +14,7 @@ from typing import Self
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from vlm_datakit.conversation import Conversation
+from vlm_datakit.conversation import Conversation, Text
 from vlm_datakit.plan import MIB
 from vlm_datakit.shards.layout import schema, to_batch
 from vlm_datakit.shards.manifest import ShardFile
@@ -143,11 +143,16 @@ def _leaves(path: str, kind: pa.DataType) -> list[str]:
 
 
 def _size(conversation: Conversation) -> int:
-    images = sum(len(image.data) for image in conversation.images)
-    messages = conversation.messages + conversation.rejected
-    texts = sum(len(getattr(part, "text", "")) for message in messages for part in message.content)
-    extras = sum(len(f"{message.extras}") for message in messages if message.extras)
-    return images + texts + extras + len(conversation.tools or "")
+    size = len(conversation.tools or "")
+    for image in conversation.images:
+        size += len(image.data)
+    for message in conversation.messages + conversation.rejected:
+        for part in message.content:
+            if isinstance(part, Text):
+                size += len(part.text)
+        if message.extras:
+            size += len(f"{message.extras}")
+    return size
 
 
 def temporary_path(final: Path, token: str = "") -> Path:
