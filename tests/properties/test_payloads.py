@@ -55,6 +55,9 @@ SPELLINGS = {
     "a cut": lambda text: f"data:image/png;base64,{text[: len(text) // 8 * 4]}",
     "a mark": lambda _: f"data:image/png;base64,{MARK}0",
     "bare and a mark": lambda text: f"{text[:16]}{MARK}0",
+    "no scheme": lambda text: f"image/png;base64,{text}",
+    "a path": lambda text: f"/a;base64,{text}",
+    "a URL": lambda text: f"https://a.example/;base64,{text}",
     "two in one": lambda text: f"data:image/png;base64,{text};base64,{text}",
 }
 pictures = st.builds(
@@ -145,6 +148,16 @@ def test_what_comes_of_a_row_does_not_depend_on_the_shortcut(found: tuple[str, b
     event("cut" if cut(line) else "whole")
 
     assert outcomes(name, line, cut_payloads=True) == outcomes(name, line, cut_payloads=False)
+
+
+@pytest.mark.parametrize("spelling", SPELLINGS)
+def test_every_spelling_comes_out_as_if_it_were_parsed_whole(spelling: str) -> None:
+    image = SPELLINGS[spelling](base64.b64encode(PICTURES[0]).decode())
+    line = json.dumps({"text": "?", "image": image, "response": "!"}).encode()
+
+    assert outcomes("simple", line, cut_payloads=True) == outcomes(
+        "simple", line, cut_payloads=False
+    )
 
 
 @pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP", "GIF"])

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import NamedTuple
 
-from vlm_datakit.conversation import Draft, ImageSource
+from vlm_datakit.conversation import Draft, ImageForm, ImageSource
 
 #: Stands in a string where a payload was, before its number. A character that a row may hold,
 #: but hardly does; then the row is parsed whole.
@@ -21,6 +21,7 @@ _MARK_ESCAPED = b"\\u007"  # and more characters than that one: none that is esc
 _LEAST_BYTES = 4096  # of a line or payload that is worth it
 _PROBE_CHARS = 16  # of bare base64: by these it is told from a path
 _DATA_URI = b";base64,"
+_IN_BASE64 = (ImageForm.DATA_URI, ImageForm.BASE64)
 # How bare base64 of a JPEG, PNG, WebP and GIF begins.
 _BARE = (b'"/9j/', b'"iVBORw0KGgo', b'"UklGR', b'"R0lGOD')
 
@@ -103,7 +104,7 @@ def restored(draft: Draft, payloads: Sequence[memoryview]) -> Draft | None:
 
 
 def _number(image: ImageSource) -> int | None:
-    if not isinstance(image.value, str):
+    if image.form not in _IN_BASE64:  # ";base64," stands in paths and URLs, too
         return None
     _, mark, digits = image.value.rpartition(MARK)
     return int(digits) if mark and digits.isdecimal() else None
