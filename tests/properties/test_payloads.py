@@ -58,6 +58,10 @@ SPELLINGS = {
     "no scheme": lambda text: f"image/png;base64,{text}",
     "a path": lambda text: f"/a;base64,{text}",
     "a URL": lambda text: f"https://a.example/;base64,{text}",
+    "behind another comma": lambda text: f"data:image/png,;base64,{text}",
+    "bare before": lambda text: f"{text[:16]};base64,{text}",
+    "bare before, longer": lambda text: f"{text[:80]};base64,{text}",
+    "in capitals before": lambda text: f"DATA:,;base64,;base64,{text}",
     "two in one": lambda text: f"data:image/png;base64,{text};base64,{text}",
 }
 pictures = st.builds(

@@ -104,7 +104,12 @@ def restored(draft: Draft, payloads: Sequence[memoryview]) -> Draft | None:
 
 
 def _number(image: ImageSource) -> int | None:
-    if image.form not in _IN_BASE64:  # ";base64," stands in paths and URLs, too
+    """Return the number of the payload that is all of a picture's base64, or None."""
+    if image.form not in _IN_BASE64 or not isinstance(image.value, str):
         return None
-    _, mark, digits = image.value.rpartition(MARK)
-    return int(digits) if mark and digits.isdecimal() else None
+    head, mark, digits = image.value.rpartition(MARK)
+    if image.form is ImageForm.BASE64:
+        is_all = len(head) == _PROBE_CHARS and ";" not in head
+    else:  # what stands before the first comma says how the rest is coded
+        is_all = head.find(",") == len(head) - 1
+    return int(digits) if mark and is_all and digits.isdecimal() else None
