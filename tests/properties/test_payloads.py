@@ -191,6 +191,9 @@ def test_the_shortcut_is_taken(kind: str, prefix: str) -> None:
             id="a mark, escaped",
         ),
         pytest.param(b'{"image": "data:image/png;base64,' + b"A" * 9_000, id="cut short"),
+        pytest.param(
+            b'{"image": "data:image/png;base64,' + b"A" * (16 << 20) + b'"}', id="a huge line"
+        ),
     ],
 )
 def test_what_is_not_worth_it_or_not_safe_is_not_cut(line: bytes) -> None:

@@ -12,6 +12,7 @@ from dataclasses import replace
 from typing import NamedTuple
 
 from vlm_datakit.conversation import Draft, ImageForm, ImageSource
+from vlm_datakit.plan import MIB
 
 #: Stands in a string where a payload was, before its number. A character that a row may hold,
 #: but hardly does; then the row is parsed whole.
@@ -19,6 +20,7 @@ MARK = "\x7f"
 _MARK_BYTES = MARK.encode()
 _MARK_ESCAPED = b"\\u007"  # and more characters than that one: none that is escaped in real rows
 _LEAST_BYTES = 4096  # of a line or payload that is worth it
+_MOST_BYTES = 16 * MIB  # of a line: it is kept until its row is converted
 _PROBE_CHARS = 16  # of bare base64: by these it is told from a path
 _DATA_URI = b";base64,"
 _IN_BASE64 = (ImageForm.DATA_URI, ImageForm.BASE64)
@@ -45,7 +47,7 @@ def cut(line: bytes) -> Cut | None:
         >>> found.line, len(found.payloads[0])
         (b'{"image": "data:image/png;base64,\x7f0"}', 5000)
     """
-    if len(line) < _LEAST_BYTES:
+    if not _LEAST_BYTES <= len(line) <= _MOST_BYTES:
         return None
     view, done = memoryview(line), 0
     pieces, payloads = list[bytes | memoryview](), list[memoryview]()
