@@ -50,7 +50,7 @@ def chunk(name: bytes, body: bytes) -> bytes:
 def test_a_whole_file_has_no_fault(saved: Saved, kind: str, options: dict[str, object]) -> None:
     data = saved(PICTURE, kind, **options)
 
-    assert WALKS[kind](data) == Walk()
+    assert WALKS[kind](data) == Walk(canvas=(40, 30) if kind == "WEBP" else None)
     assert WALKS[kind](data + b"a phone's video").fault is None
 
 
@@ -234,3 +234,11 @@ def test_the_chunks_of_a_webp_hold_what_they_say(riff: bytes, fault: str) -> Non
 @pytest.mark.parametrize("data", [b"\xff\x4f\xff\x51" + bytes(9), bytes(20_000)])
 def test_a_codestream_without_an_end_is_a_fault(data: bytes) -> None:
     assert jpeg2000.walk(data).fault == "the codestream has no end"
+
+
+@pytest.mark.parametrize("options", [{}, {"lossless": True}, {"exif": b"Exif\0\0II*\0"}])
+@pytest.mark.parametrize("size", [(1, 1), (40, 30), (4000, 3), (3, 4000)])
+def test_the_canvas_of_a_webp_is_read_without_a_decoder(
+    saved: Saved, size: tuple[int, int], options: dict[str, object]
+) -> None:
+    assert webp.walk(saved(PIL.Image.new("RGB", size), "WEBP", **options)).canvas == size

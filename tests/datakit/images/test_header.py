@@ -250,3 +250,27 @@ def test_an_avif_under_the_brand_of_its_container_is_one(saved: Callable[..., by
     header = parse_header(renamed, LIMITS, "$")
 
     assert (header.media_type, header.width_px) == ("image/avif", 6)
+
+
+@pytest.mark.parametrize(("frames", "needed"), [(1, 4 * 90 * 70), (2, 16 * 90 * 70)])
+def test_a_webp_is_not_opened_where_its_canvas_takes_too_much(
+    saved: Callable[..., bytes], frames: int, needed: int
+) -> None:
+    pictures = [PIL.Image.new("RGB", (90, 70), colour) for colour in ("red", "blue")]
+    data = saved(pictures[0], "WEBP", save_all=True, append_images=pictures[1:frames])
+
+    with pytest.raises(RowError) as caught:
+        parse_header(data, Limits(max_decoded_bytes=needed - 1), "$")
+
+    assert caught.value.args == (Reason.IMAGE_TOO_LARGE, "$", "decoding takes 1 MiB")
+    assert parse_header(data, Limits(max_decoded_bytes=needed), "$").width_px == 90
+
+
+def test_a_webp_that_claims_too_much_is_refused_unopened(saved: Callable[..., bytes]) -> None:
+    data = bytearray(saved(PIL.Image.new("RGB", (90, 70)), "WEBP", exif=b"Exif\0\0II*\0"))
+    data[24:30] = b"\xff\xff\xff\xff\xff\xff"
+
+    with pytest.raises(RowError) as caught:
+        parse_header(bytes(data), LIMITS, "$")
+
+    assert caught.value.args == (Reason.IMAGE_TOO_LARGE, "$", "16777216 x 16777216 pixels")

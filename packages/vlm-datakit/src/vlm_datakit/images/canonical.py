@@ -18,7 +18,7 @@ from vlm_datakit.images.containers import png
 from vlm_datakit.images.cost import decoding_bytes, stored_bytes
 from vlm_datakit.images.flat import FLAT_MODES, flat_mode, flattened
 from vlm_datakit.images.header import Header, check_rows, opened
-from vlm_datakit.plan import MIB, ImagePolicy
+from vlm_datakit.plan import ImagePolicy
 
 _ASKED_FOR = frozenset({"orientation", "shrunk"})  # by a policy: a photo may stay one
 _KEPT_TYPES = frozenset({"image/jpeg", "image/png", "image/webp"})
@@ -138,17 +138,6 @@ def rewriting_bytes(header: Header, policy: ImagePolicy = _AS_IT_CAME) -> int:
     copies = stored_bytes(mode, pixels) if mode != header.mode else 0
     turned = stored_bytes(header.mode, pixels) if is_turned else 0
     return decoding_bytes(header, jpeg_scale=scale) + copies + turned
-
-
-def check_memory(needed: int, max_bytes: int, where: str) -> None:
-    """Hold what decoding takes to the limit, before it is taken.
-
-    Raises:
-        RowError: ``image-too-large``, with the MiB it would take.
-    """
-    if needed > max_bytes:
-        seen = f"decoding takes {-(-needed // MIB)} MiB"
-        raise RowError(Reason.IMAGE_TOO_LARGE, where, seen)
 
 
 def encoded(image: PIL.Image.Image, *, is_photo: bool) -> bytes:

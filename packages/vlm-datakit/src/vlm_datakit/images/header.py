@@ -7,6 +7,7 @@ container is whole (`vlm_datakit.images.containers.walk`), before Pillow sees it
 from __future__ import annotations
 
 import io
+import math
 import re
 import warnings
 from collections.abc import Callable, Iterator
@@ -35,6 +36,8 @@ _WALKS: dict[str, Callable[[bytes], Walk]] = {
 _ADDRESS = re.compile(r" <[^<>]* at 0x[0-9a-f]+>")  # differs from run to run
 _ORIENTATION = 0x0112  # Exif 2.3, table 4
 _TURNED = frozenset({5, 6, 7, 8})  # orientations that swap width and height
+# Bytes a pixel that libwebp takes when a file is opened, still or moving.
+_OPENED, _OPENED_MOVING = 4, 16
 _BMP_CODING_AT = 30  # offset of biCompression in a BITMAPINFOHEADER file
 # Pillow unpacks run lengths of BMP in Python: 1 MiB takes a second or two.
 _MAX_RUN_LENGTH_BYTES = MIB
@@ -79,6 +82,10 @@ def parse_header(data: bytes, limits: Limits, where: str) -> Header:
     walked = _WALKS[kind](data) if kind in _WALKS else Walk(is_proof=False)
     if walked.is_endless:
         raise RowError(Reason.IMAGE_UNREADABLE, where, f"{walked.fault}")
+    if walked.canvas is not None:
+        judge_size(*walked.canvas, limits, where)
+        needed = math.prod(walked.canvas) * (_OPENED if walked.frames == 1 else _OPENED_MOVING)
+        check_memory(needed, limits.max_decoded_bytes, where)
     try:
         with opened(walked.head or data, where) as image:
             judge_size(*image.size, limits, where)
@@ -112,6 +119,17 @@ def judge_size(width: int, height: int, limits: Limits, where: str) -> None:
         or long > limits.max_aspect * short
     ):
         raise RowError(Reason.IMAGE_TOO_LARGE, where, f"{width} x {height} pixels")
+
+
+def check_memory(needed: int, max_bytes: int, where: str) -> None:
+    """Hold what opening or decoding takes to the limit, before it is taken.
+
+    Raises:
+        RowError: ``image-too-large``, with the MiB it would take.
+    """
+    if needed > max_bytes:
+        seen = f"decoding takes {-(-needed // MIB)} MiB"
+        raise RowError(Reason.IMAGE_TOO_LARGE, where, seen)
 
 
 def _check_coding(data: bytes, kind: str, where: str) -> None:

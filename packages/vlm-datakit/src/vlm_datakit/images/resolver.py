@@ -14,14 +14,20 @@ from vlm_datakit.errors import Reason, RowError, quoted
 from vlm_datakit.images.base64_text import decode, decode_payload
 from vlm_datakit.images.canonical import (
     causes,
-    check_memory,
     encoded,
     rewriting_bytes,
     rewritten,
 )
 from vlm_datakit.images.cost import decoding_bytes, stored_bytes
 from vlm_datakit.images.flat import bytes_of_floats, flattened
-from vlm_datakit.images.header import ALLOWED, check_decodes, judge_size, parse_header, refusing
+from vlm_datakit.images.header import (
+    ALLOWED,
+    check_decodes,
+    check_memory,
+    judge_size,
+    parse_header,
+    refusing,
+)
 from vlm_datakit.plan import ImagePolicy, Limits
 
 _USER_INFO = re.compile(r"[^/@?#]*:.*@", re.DOTALL)

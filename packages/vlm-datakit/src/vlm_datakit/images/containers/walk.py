@@ -25,7 +25,8 @@ class Walk:
     ``fault`` says what keeps the file from being whole, None if it is. ``is_proof`` is
     whether a whole container is proof enough: False where the pixels are coded in a way
     that not all decoders know, so that only decoding tells. ``head`` is what to open in the
-    file's place to read its head, where that is cheaper.
+    file's place to read its head, where that is cheaper. ``canvas`` is width and height where
+    a decoder takes the memory of all pixels as soon as it opens a file.
     """
 
     fault: str | None = None
@@ -33,6 +34,7 @@ class Walk:
     is_proof: bool = True
     is_endless: bool = False
     head: bytes | None = None
+    canvas: tuple[int, int] | None = None
 
 
 def broken(fault: Broken) -> Walk:
