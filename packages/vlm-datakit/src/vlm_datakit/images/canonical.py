@@ -22,10 +22,10 @@ from vlm_datakit.plan import ImagePolicy
 
 _ASKED_FOR = frozenset({"orientation", "shrunk"})  # by a policy: a photo may stay one
 _KEPT_TYPES = frozenset({"image/jpeg", "image/png", "image/webp"})
-_AS_IT_CAME = ImagePolicy(form="canonical")
+_CANONICAL = ImagePolicy(form="canonical")
 
 
-def causes(header: Header, policy: ImagePolicy = _AS_IT_CAME) -> tuple[str, ...]:
+def causes(header: Header, policy: ImagePolicy = _CANONICAL) -> tuple[str, ...]:
     """Name what keeps a file from passing as it is; empty for a clean one.
 
     Example:
@@ -124,7 +124,7 @@ def target_size(header: Header, policy: ImagePolicy) -> tuple[int, int]:
     return (long, short) if width >= height else (short, long)
 
 
-def rewriting_bytes(header: Header, policy: ImagePolicy = _AS_IT_CAME) -> int:
+def rewriting_bytes(header: Header, policy: ImagePolicy = _CANONICAL) -> int:
     """Return the memory that writing a picture anew takes: decoded, turned, flattened.
 
     Example:

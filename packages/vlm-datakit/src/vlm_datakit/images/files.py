@@ -40,14 +40,12 @@ def read_image_file(name: str, roots: Sequence[Path], max_bytes: int, where: str
     path = _found(_as_path(name, where), roots, where)
     if path.is_relative_to("/proc") or path.is_relative_to("/sys"):  # files in name only
         raise RowError(Reason.IMAGE_NOT_A_FILE, where, quoted(name))
-    flags = os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK  # a FIFO must not hang
-    try:
-        descriptor = os.open(path, flags)
-    except OSError as error:
-        if error.errno == errno.ENXIO:  # a socket cannot even be opened
-            raise RowError(Reason.IMAGE_NOT_A_FILE, where, quoted(name)) from error
-        seen = f"{error.strerror}: {quoted(name)}"
-        raise RowError(Reason.IMAGE_UNREADABLE, where, seen) from error
+    return _regular_file(path, name, max_bytes, where)
+
+
+def _regular_file(path: Path, name: str, max_bytes: int, where: str) -> bytes:
+    """Read a file, judged by what was opened and not by what its name led to before."""
+    descriptor = _opened(path, name, where)
     try:
         status = os.fstat(descriptor)
         if not stat.S_ISREG(status.st_mode):
@@ -61,6 +59,17 @@ def read_image_file(name: str, roots: Sequence[Path], max_bytes: int, where: str
         return data
     finally:
         os.close(descriptor)
+
+
+def _opened(path: Path, name: str, where: str) -> int:
+    flags = os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK  # a FIFO must not hang
+    try:
+        return os.open(path, flags)
+    except OSError as error:
+        if error.errno == errno.ENXIO:  # a socket cannot even be opened
+            raise RowError(Reason.IMAGE_NOT_A_FILE, where, quoted(name)) from error
+        seen = f"{error.strerror}: {quoted(name)}"
+        raise RowError(Reason.IMAGE_UNREADABLE, where, seen) from error
 
 
 def _as_path(name: str, where: str) -> Path:
