@@ -158,5 +158,13 @@ wild_rows = st.dictionaries(st.sampled_from(KEYS), wild_values, max_size=6)
 st.register_type_strategy(Conversation, st.one_of(conversations(), plain_conversations()))
 st.register_type_strategy(Image, st.sampled_from(PICTURES))
 st.register_type_strategy(
-    Row, st.builds(Row, st.just(Origin("in.jsonl", 0, 1)), st.one_of(wild_rows, spoiled_rows()))
+    Row,
+    st.builds(
+        Row,
+        st.just(Origin("in.jsonl", 0, 1)),
+        st.one_of(wild_rows, spoiled_rows()),
+        raw=st.none(),
+        payloads=st.just(()),
+        whole=st.none(),
+    ),
 )

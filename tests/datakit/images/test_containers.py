@@ -5,12 +5,13 @@ from __future__ import annotations
 import struct
 import zlib
 from collections.abc import Callable
+from dataclasses import replace
 
 import PIL.Image
 import pytest
 
 from vlm_datakit.images.containers import gif, jpeg, jpeg2000, png, webp
-from vlm_datakit.images.containers.walk import Walk
+from vlm_datakit.images.containers.walk import Frame, Walk
 
 Saved = Callable[..., bytes]
 PICTURE = PIL.Image.effect_noise((40, 30), 90)
@@ -50,7 +51,8 @@ def chunk(name: bytes, body: bytes) -> bytes:
 def test_a_whole_file_has_no_fault(saved: Saved, kind: str, options: dict[str, object]) -> None:
     data = saved(PICTURE, kind, **options)
 
-    assert WALKS[kind](data) == Walk(canvas=(40, 30) if kind == "WEBP" else None)
+    walked = replace(WALKS[kind](data), frame=None)
+    assert walked == Walk(canvas=(40, 30) if kind == "WEBP" else None)
     assert WALKS[kind](data + b"a phone's video").fault is None
 
 
@@ -130,7 +132,7 @@ def test_rare_codings_are_left_to_the_decoder(marker: int) -> None:
     tables = segment(0xC4, bytes(17))
 
     assert jpeg.walk(jpeg_of(tables, frame(marker=marker), SCAN)) == Walk(is_proof=False)
-    assert jpeg.walk(jpeg_of(tables, frame(), SCAN)) == Walk()
+    assert jpeg.walk(jpeg_of(tables, frame(), SCAN)) == Walk(frame=Frame(8, 8, "L"))
 
 
 def test_previews_behind_a_photo_are_let_be(saved: Saved) -> None:

@@ -2,10 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from functools import lru_cache
+from typing import Any
 
 from vlm_datakit.conversation import Conversation, Image, ImageRef, Message, Text, Warned
 from vlm_datakit.errors import Reason, RowError, quoted
+from vlm_datakit.plain import (
+    PICTURE,
+    TEXT,
+    Plain,
+    PlainDraft,
+    PlainRow,
+    Shape,
+    conversation_of,
+)
 from vlm_datakit.turns import count_images, spoken
 
 #: Texts that Qwen's tokenizer reads as one special token; the trainer refuses such rows.
@@ -38,6 +49,42 @@ def checker(layout: str, *, with_images: bool) -> Callable[[Conversation], tuple
         return check(conversation)
 
     return check_planned
+
+
+def plain_checker(plain: Plain, layout: str, *, with_images: bool) -> Plain:
+    """Return `plain` of a format bound to what the plan writes.
+
+    Args:
+        plain: Of the format.
+        layout: conversation, answer or pair.
+        with_images: Whether the shards have image columns.
+
+    Returns:
+        The row only if the check that `checker` returns would pass it without a word.
+    """
+
+    def plain_and_sound(fields: Mapping[str, Any]) -> PlainDraft | None:
+        row = plain(fields)
+        if row is None:
+            return None
+        for text in row.texts:
+            if not text or "<|" in text or text.isspace():
+                return None
+        return row if _is_sound(row.shape, layout, with_images) else None
+
+    return plain_and_sound
+
+
+@lru_cache(maxsize=1024)
+def _is_sound(shape: Shape, layout: str, with_images: bool) -> bool:  # noqa: FBT001 - of a cache
+    """Whether messages of this shape pass, whatever they say and show."""
+    parts = [part for turns in shape for turn in turns for part in turn.parts]
+    images = (Image(b"", "", 1, 1),) * parts.count(PICTURE)
+    row = PlainRow(shape, ("-",) * parts.count(TEXT), images)
+    try:
+        return not checker(layout, with_images=with_images)(conversation_of(row))
+    except RowError:
+        return False
 
 
 def layout_of(conversation: Conversation) -> str:

@@ -8,10 +8,9 @@ of 200 kB takes a quarter of the time. What cannot be cut safely is parsed whole
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
 from typing import NamedTuple
 
-from vlm_datakit.conversation import Draft, ImageForm, ImageSource
+from vlm_datakit.conversation import ImageForm, ImageSource
 from vlm_datakit.plan import MIB
 
 #: Stands in a string where a payload was, before its number. A character that a row may hold,
@@ -88,21 +87,24 @@ def _spans_behind(
         at = line.find(sign, end)
 
 
-def restored(draft: Draft, payloads: Sequence[memoryview]) -> Draft | None:
-    """Give the pictures of a draft the payloads that stand for them.
+def restored(
+    images: Sequence[ImageSource], payloads: Sequence[memoryview]
+) -> tuple[ImageSource, ...] | None:
+    """Give the pictures of a row the payloads that stand for them.
 
     Returns:
-        The draft, or None unless each payload is the one of exactly one picture: one that
+        The pictures, or None unless each payload is the one of exactly one of them: one that
         stands in a text, or in a field that is not read, must not be taken for granted.
     """
-    numbers = [_number(image) for image in draft.images]
-    if sorted(number for number in numbers if number is not None) != [*range(len(payloads))]:
+    numbers = [_number(image) for image in images]
+    if sorted([number for number in numbers if number is not None]) != [*range(len(payloads))]:
         return None
-    images = tuple(
-        image if number is None else replace(image, value=payloads[number])
-        for image, number in zip(draft.images, numbers, strict=True)
+    return tuple(
+        [
+            image if number is None else ImageSource(image.form, payloads[number], image.where)
+            for image, number in zip(images, numbers, strict=True)
+        ]
     )
-    return replace(draft, images=images)
 
 
 def _number(image: ImageSource) -> int | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
 from vlm_datakit.conversation import (
@@ -20,11 +20,13 @@ from vlm_datakit.conversation import (
 )
 from vlm_datakit.errors import RowError
 from vlm_datakit.payloads import restored
+from vlm_datakit.plain import Plain, PlainRow, PlainRows, plain_bytes
 from vlm_datakit.plan import MIB
 
 _AHEAD_PICTURES = 32  # named by URL, in the rows held; a last row may go beyond
 _AHEAD_BYTES = 8 * MIB  # of the rows held
 _VALUE_BYTES = 64  # what a value costs beside its text
+_RUN_ROWS, _RUN_BYTES = 256, MIB  # of plain rows that are handed on together
 _Step = TypeVar("_Step", Draft, Converted)
 
 
@@ -55,6 +57,56 @@ def convert_rows(rows: Iterable[Row | Rejected], stages: Stages) -> Iterator[Con
         yield row if isinstance(row, Rejected) else convert_row(row, stages)
 
 
+def convert_runs(
+    rows: Iterable[Row | Rejected], stages: Stages, plain: Plain
+) -> Iterator[Converted | Rejected | PlainRows]:
+    """Convert rows as `convert_rows` does; those that are plain come out in runs, in order.
+
+    Args:
+        rows: Rows as read.
+        stages: What the others pass through.
+        plain: Knows plain rows: of a format, bound to its checks.
+    """
+    if stages.ahead is not None:  # its window of rows counts on each of them
+        yield from convert_rows(rows, stages)
+        return
+    offsets, found, size = list[int](), list[PlainRow](), 0
+    for row in rows:
+        known = _plain_row(row, stages, plain) if isinstance(row, Row) else None
+        origin = row.origin
+        if found and (known is None or len(found) >= _RUN_ROWS or size >= _RUN_BYTES):
+            yield PlainRows(origin.source, offsets, found)
+            offsets, found, size = [], [], 0
+        if known is None:
+            yield row if isinstance(row, Rejected) else convert_row(row, stages)
+        else:
+            offsets.append(origin.offset)
+            found.append(known)
+            size += plain_bytes(known)
+    if found:
+        yield PlainRows(origin.source, offsets, found)
+
+
+def _plain_row(row: Row, stages: Stages, plain: Plain) -> PlainRow | None:
+    """Return a row with its pictures opened if it is plain and nothing is to be said of it."""
+    draft = plain(row.fields)
+    if draft is None:
+        return None
+    shape, texts, sources, row_id = draft
+    if not sources and row.whole is None:
+        return PlainRow(shape, texts, (), row_id)
+    restored_sources = restored(sources, row.payloads)
+    if restored_sources is None:
+        return None
+    try:
+        images = tuple([stages.resolve(source) for source in restored_sources])
+    except RowError:
+        return None  # said of the row by its parsing, which knows where the picture stands
+    if any("frames" in image.rewritten for image in images):
+        return None  # worth a warning
+    return PlainRow(shape, texts, images, row_id)
+
+
 def convert_row(row: Row, stages: Stages) -> Converted | Rejected:
     """Convert one row.
 
@@ -72,10 +124,12 @@ def convert_row(row: Row, stages: Stages) -> Converted | Rejected:
 
 def _converted_from_payloads(row: Row, stages: Stages) -> Converted | None:
     parsed = _parsed(row, stages)
-    draft = None if isinstance(parsed, Rejected) else restored(parsed, row.payloads)
-    if draft is None:
+    if isinstance(parsed, Rejected):
         return None
-    converted = _finished(row, draft, stages)
+    images = restored(parsed.images, row.payloads)
+    if images is None:
+        return None
+    converted = _finished(row, replace(parsed, images=images), stages)
     return None if isinstance(converted, Rejected) else converted
 
 

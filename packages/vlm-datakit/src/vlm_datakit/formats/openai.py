@@ -25,13 +25,16 @@ from vlm_datakit.conversation import (
 from vlm_datakit.errors import Reason, RowError, quoted
 from vlm_datakit.formats.format import Evidence, Fields, Format, data_uri, lost
 from vlm_datakit.images.kind import classify
+from vlm_datakit.plain import PICTURE, TEXT, PlainDraft, Turn
 from vlm_datakit.turns import (
     exact,
     hold_no_stray_images,
     ignored,
+    is_known,
     json_text,
     list_field,
     object_field,
+    plain_id,
     row_id,
     row_warnings,
     text_field,
@@ -46,8 +49,10 @@ ROLES = {
     "tool": "tool",
 }
 _ROW_FIELDS = frozenset({"messages", "tools", "id"})
+_PLAIN_ROLES = ("user", "assistant", "system")
 _EXTRAS = tuple(name for name in MESSAGE_EXTRAS if name != "original_role")  # ours to say
-_MESSAGE_FIELDS = frozenset({"role", "content", *_EXTRAS})
+_BARE = frozenset({"role", "content"})
+_MESSAGE_FIELDS = _BARE | {*_EXTRAS}
 _TEXT_FIELDS = frozenset({"type", "text"})
 _IMAGE_FIELDS = frozenset({"type", "detail"})
 _URL_FIELDS = frozenset({"url", "detail"})
@@ -68,7 +73,7 @@ def parse(fields: Fields) -> Draft:
     found = Found()
     values = list_field(fields.get("messages"), "$.messages")
     messages = tuple(
-        parse_message(value, f"$.messages[{index}]", found) for index, value in enumerate(values)
+        [parse_message(value, f"$.messages[{index}]", found) for index, value in enumerate(values)]
     )
     hold_no_stray_images(fields, found.images)
     return Draft(
@@ -78,6 +83,48 @@ def parse(fields: Fields) -> Draft:
         json_text(fields.get("tools"), "$.tools"),
         warnings=(*row_warnings(fields, _ROW_FIELDS), *found.warnings),
     )
+
+
+def plain(fields: Fields) -> PlainDraft | None:
+    """Read a row of messages whose contents are texts, or parts of text and pictures."""
+    messages = fields.get("messages")
+    if type(messages) is not list or not is_known(fields, 1):
+        return None
+    turns, texts, images = list[Turn](), list[str](), list[ImageSource]()
+    for message in messages:
+        if type(message) is not dict or len(message) != 2:
+            return None
+        role, content = message.get("role"), message.get("content")
+        if type(content) is str:
+            parts = TEXT
+            texts.append(content)
+        elif type(content) is not list or not (parts := _plain_parts(content, texts, images)):
+            return None
+        if role not in _PLAIN_ROLES:
+            return None
+        turns.append(Turn(role, parts))
+    return PlainDraft((tuple(turns),), tuple(texts), tuple(images), plain_id(fields))
+
+
+def _plain_parts(content: list[Any], texts: list[str], images: list[ImageSource]) -> str:
+    """Add what parts say to texts and images; return a letter for each, or nothing."""
+    parts = ""
+    for part in content:
+        if type(part) is not dict or len(part) != 2:
+            return ""
+        text, url = part.get("text"), part.get("image_url")
+        if part.get("type") == "text" and type(text) is str:
+            texts.append(text)
+            parts += TEXT
+        elif part.get("type") == "image_url" and type(url) is dict and len(url) == 1:
+            value = url.get("url")
+            if type(value) is not str or not value.strip():
+                return ""
+            images.append(classify(value, "$.messages"))
+            parts += PICTURE
+        else:
+            return ""
+    return parts
 
 
 class Found:
@@ -94,13 +141,16 @@ def parse_message(value: Any, where: str, found: Found) -> Message:
     role = text_field(fields.get("role"), f"{where}.role")
     if role not in ROLES:
         raise RowError(Reason.ROLE_UNKNOWN, f"{where}.role", quoted(role))
-    extras = {
-        key: exact(fields[key], f"{where}.{key}") for key in _EXTRAS if fields.get(key) is not None
-    }
+    extras = {} if _BARE.issuperset(fields) else _extras(fields, where)
     if ROLES[role] != role:
         extras["original_role"] = role
     found.warnings += ignored(fields, _MESSAGE_FIELDS, where)
     return Message(ROLES[role], _content(fields, f"{where}.content", found), extras)
+
+
+def _extras(fields: Fields, where: str) -> dict[str, Any]:
+    given = [key for key in _EXTRAS if fields.get(key) is not None]
+    return {key: exact(fields[key], f"{where}.{key}") for key in given}
 
 
 def _content(fields: Fields, where: str, found: Found) -> tuple[Part, ...]:
@@ -110,7 +160,7 @@ def _content(fields: Fields, where: str, found: Found) -> tuple[Part, ...]:
     if not content and fields.get("tool_calls"):
         return ()
     parts = list_field(content, where)
-    return tuple(_part(part, f"{where}[{index}]", found) for index, part in enumerate(parts))
+    return tuple([_part(part, f"{where}[{index}]", found) for index, part in enumerate(parts)])
 
 
 def _part(value: Any, where: str, found: Found) -> Part:
@@ -181,4 +231,4 @@ def recognise(fields: Fields) -> Evidence | None:
     return Evidence(2, "rows have messages with roles") if "role" in messages[0] else None
 
 
-FORMAT = Format("openai", parse, render, losses, recognise)
+FORMAT = Format("openai", parse, render, losses, recognise, plain)

@@ -14,11 +14,13 @@ from vlm_datakit.conversation import Conversation, Draft, Message, Text, Warned
 from vlm_datakit.errors import Reason, RowError, quoted
 from vlm_datakit.formats import trl
 from vlm_datakit.formats.format import Evidence, Fields, Format, data_uri, lost
-from vlm_datakit.turns import json_text, row_id, row_warnings
+from vlm_datakit.plain import PlainDraft, Turn
+from vlm_datakit.turns import json_text, only_texts, plain_id, row_id, row_warnings
 
 _COLUMNS = ("prompt", "chosen", "rejected")
 _FIELDS = frozenset({"id", "tools", "images", *_COLUMNS})
 _FIELDS_WITH_IMAGE = frozenset({"id", "tools", "image", *_COLUMNS})
+_PLAIN = ((Turn("user"),), (Turn("assistant"),), (Turn("assistant"),))
 
 
 def parse(fields: Fields) -> Draft:
@@ -43,6 +45,14 @@ def parse(fields: Fields) -> Draft:
     messages = trl.with_images(prompt + chosen, images, fields, _COLUMNS)
     tools, id_ = json_text(fields.get("tools"), "$.tools"), row_id(fields.get("id"))
     return Draft(messages, images, id_, tools, len(prompt), rejected, tuple(warnings))
+
+
+def plain(fields: Fields) -> PlainDraft | None:
+    """Read a row of three texts."""
+    texts = only_texts(fields, _COLUMNS)
+    if texts is None or texts[1] == texts[2]:
+        return None
+    return PlainDraft(_PLAIN, texts, id=plain_id(fields))
 
 
 def render(conversation: Conversation) -> dict[str, Any]:
@@ -91,4 +101,4 @@ def recognise(fields: Fields) -> Evidence | None:
     return None
 
 
-FORMAT = Format("preference", parse, render, losses, recognise)
+FORMAT = Format("preference", parse, render, losses, recognise, plain)

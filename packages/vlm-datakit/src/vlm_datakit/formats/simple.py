@@ -7,8 +7,11 @@ from typing import Any
 from vlm_datakit.conversation import Conversation, Draft, ImageRef, Message, Part, Text, Warned
 from vlm_datakit.formats.format import Evidence, Fields, Format, data_uri, lost
 from vlm_datakit.images.kind import classify
+from vlm_datakit.plain import PICTURE, TEXT, PlainDraft, Turn
 from vlm_datakit.turns import (
     hold_no_stray_images,
+    only_texts,
+    plain_id,
     row_id,
     row_warnings,
     spoken,
@@ -16,6 +19,8 @@ from vlm_datakit.turns import (
 )
 
 _FIELDS = frozenset({"text", "image", "response", "system", "id"})
+_PLAIN = ((Turn("user"), Turn("assistant")),)
+_PLAIN_WITH_IMAGE = ((Turn("user", PICTURE + TEXT), Turn("assistant")),)
 
 
 def parse(fields: Fields) -> Draft:
@@ -48,6 +53,18 @@ def parse(fields: Fields) -> Draft:
         row_id(fields.get("id")),
         warnings=row_warnings(fields, _FIELDS | {answer_key}),
     )
+
+
+def plain(fields: Fields) -> PlainDraft | None:
+    """Read a row of a question, an answer, and maybe a picture spelled as text."""
+    if "image" not in fields:
+        texts = only_texts(fields, ("text", "response"))
+        return None if texts is None else PlainDraft(_PLAIN, texts, id=plain_id(fields))
+    texts = only_texts(fields, ("text", "response", "image"))
+    if texts is None or not texts[2].strip():
+        return None
+    images = (classify(texts[2], "$.image"),)
+    return PlainDraft(_PLAIN_WITH_IMAGE, texts[:2], images, plain_id(fields))
 
 
 def render(conversation: Conversation) -> dict[str, Any]:
@@ -103,4 +120,4 @@ def recognise(fields: Fields) -> Evidence | None:
     return None
 
 
-FORMAT = Format("simple", parse, render, losses, recognise)
+FORMAT = Format("simple", parse, render, losses, recognise, plain)

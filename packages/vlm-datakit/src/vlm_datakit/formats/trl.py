@@ -27,6 +27,7 @@ from vlm_datakit.errors import Reason, RowError, quoted
 from vlm_datakit.formats.format import Evidence, Fields, Format, data_uri, lost
 from vlm_datakit.formats.openai import ROLES
 from vlm_datakit.images.kind import classify
+from vlm_datakit.plain import PlainDraft, Turn
 from vlm_datakit.turns import (
     count_images,
     exact,
@@ -34,6 +35,8 @@ from vlm_datakit.turns import (
     json_text,
     list_field,
     object_field,
+    only_texts,
+    plain_id,
     row_id,
     row_warnings,
     text_field,
@@ -42,6 +45,7 @@ from vlm_datakit.turns import (
 _KEPT = ("tool_calls", "tool_call_id", "name")
 _MESSAGE_FIELDS = frozenset({"role", "content", *_KEPT})
 _TEXT_FIELDS, _IMAGE_FIELDS = frozenset({"type", "text"}), frozenset({"type"})
+_PLAIN = ((Turn("user"),), (Turn("assistant"),))
 
 
 def parse(fields: Fields) -> Draft:
@@ -69,6 +73,12 @@ def parse(fields: Fields) -> Draft:
     messages = with_images(messages, images, fields, ("messages", "prompt", "completion"))
     tools, id_ = json_text(fields.get("tools"), "$.tools"), row_id(fields.get("id"))
     return Draft(messages, images, id_, tools, boundary, warnings=tuple(warnings))
+
+
+def plain(fields: Fields) -> PlainDraft | None:
+    """Read a row of a text ``prompt`` and a text ``completion``."""
+    texts = only_texts(fields, ("prompt", "completion"))
+    return None if texts is None else PlainDraft(_PLAIN, texts, id=plain_id(fields))
 
 
 def _is_chat(fields: Fields) -> bool:
@@ -229,4 +239,4 @@ def recognise(fields: Fields) -> Evidence | None:
     return None
 
 
-FORMAT = Format("trl", parse, render, losses, recognise)
+FORMAT = Format("trl", parse, render, losses, recognise, plain)

@@ -80,6 +80,12 @@ def parse_header(data: bytes, limits: Limits, where: str) -> Header:
         raise RowError(Reason.IMAGE_TOO_LARGE, where, f"{len(data)} bytes")
     _check_coding(data, kind, where)
     walked = _WALKS[kind](data) if kind in _WALKS else Walk(is_proof=False)
+    if walked.frame is not None:
+        width, height, mode, is_progressive = walked.frame
+        judge_size(width, height, limits, where)
+        return Header(
+            kind, width, height, 1, mode, is_progressive=is_progressive, is_whole=walked.is_proof
+        )
     if walked.is_endless:
         raise RowError(Reason.IMAGE_UNREADABLE, where, f"{walked.fault}")
     if walked.canvas is not None:

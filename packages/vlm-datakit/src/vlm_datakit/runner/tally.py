@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 
-from vlm_datakit.conversation import Conversation, Converted, Rejected
+from vlm_datakit.conversation import Conversation, Converted, Image, Rejected
 from vlm_datakit.errors import SourceError
+from vlm_datakit.plain import PlainRows
 from vlm_datakit.shards.manifest import Stats
 
 
@@ -36,16 +38,34 @@ class Tally:
             self._counts["warnings"].update({str(warned.reason) for warned in outcome.warnings})
         self._count_conversation(outcome.conversation)
 
+    def count_plain(self, run: PlainRows) -> None:
+        """Count a run of plain rows."""
+        self.rows_read += len(run.rows)
+        self.rows += len(run.rows)
+        counts = self._counts
+        for shape, rows in Counter([row.shape for row in run.rows]).items():
+            turns = [turn for column in shape for turn in column]
+            for turn in turns:
+                counts["roles"][turn.role] += rows
+            counts["messages_per_row"][str(len(turns))] += rows
+        for images, rows in Counter([len(row.images) for row in run.rows]).items():
+            counts["images_per_row"][str(images)] += rows
+        self._count_images([image for row in run.rows for image in row.images])
+
     def _count_conversation(self, conversation: Conversation) -> None:
         messages, counts = conversation.messages + conversation.rejected, self._counts
         for message in messages:
             counts["roles"][message.role] += 1
         counts["messages_per_row"][str(len(messages))] += 1
         counts["images_per_row"][str(len(conversation.images))] += 1
-        self._images += len(conversation.images)
-        for image in conversation.images:
+        self._count_images(conversation.images)
+
+    def _count_images(self, images: Sequence[Image]) -> None:
+        self._images += len(images)
+        for image in images:
             self._image_bytes += len(image.data)
-            self._counts["rewritten"].update(image.rewritten)
+            if image.rewritten:
+                self._counts["rewritten"].update(image.rewritten)
 
     def stats(self) -> Stats:
         """Return the counts over written rows."""

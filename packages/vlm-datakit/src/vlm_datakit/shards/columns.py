@@ -12,7 +12,7 @@ from __future__ import annotations
 from array import array
 from collections.abc import Iterable, Sequence
 from itertools import accumulate
-from typing import Any
+from typing import Any, cast
 
 import pyarrow as pa
 
@@ -37,8 +37,11 @@ def binaries(values: Sequence[bytes | None], kind: pa.DataType | None = None) ->
         >>> binaries([b"a", None, b"bc"]).to_pylist()
         [b'a', None, b'bc']
     """
-    filled = [b"" if value is None else value for value in values]
-    buffers = [validity(values), offsets(map(len, filled)), pa.py_buffer(b"".join(filled))]
+    valid, filled = validity(values), values
+    if valid is not None:
+        filled = [b"" if value is None else value for value in values]
+    given = cast("Sequence[bytes]", filled)
+    buffers = [valid, offsets(map(len, given)), pa.py_buffer(b"".join(given))]
     return pa.Array.from_buffers(kind or pa.binary(), len(values), buffers)
 
 
@@ -49,6 +52,14 @@ def texts(values: Sequence[str | None]) -> pa.Array:
         UnicodeEncodeError: for a lone surrogate, which no JSON reader of ours lets through.
     """
     return binaries([None if v is None else v.encode() for v in values], pa.string())
+
+
+def repeated(text: str, count: int) -> pa.Array:
+    """Return a string array of one text, again and again."""
+    size = len(text.encode())
+    ends = pa.py_buffer(array("i", range(0, (count + 1) * size, size)))
+    buffers = [None, ends, pa.py_buffer(text.encode() * count)]
+    return pa.Array.from_buffers(pa.string(), count, buffers)
 
 
 def int32s(values: Sequence[int]) -> pa.Array:

@@ -8,7 +8,7 @@ and the Qwen template then renders text parts as pictures.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import count
 from typing import Any
 
@@ -26,6 +26,7 @@ from vlm_datakit.conversation import (
 )
 from vlm_datakit.errors import SourceError
 from vlm_datakit.images.magic import HEAD_BYTES, media_type
+from vlm_datakit.plain import TEXT, PlainRow, Shape, conversation_of
 from vlm_datakit.shards import columns
 
 SCHEMA_VERSION = 1
@@ -85,6 +86,16 @@ def derived_id(origin: Origin) -> str:
     return hashlib.sha256(place).hexdigest()[:ID_CHARS]
 
 
+def derived_ids(source: str, offsets: Iterable[int]) -> list[str]:
+    """Return `derived_id` of many rows of one source, by their offsets."""
+    hashes, start = [], hashlib.sha256(f"{source}\0".encode())
+    for offset in offsets:
+        hashed = start.copy()
+        hashed.update(b"%d" % offset)
+        hashes.append(hashed.hexdigest()[:ID_CHARS])
+    return hashes
+
+
 def sections(conversation: Conversation) -> tuple[tuple[Message, ...], ...]:
     """Return the messages by column of the conversation's layout."""
     boundary = conversation.prompt_messages
@@ -95,18 +106,60 @@ def sections(conversation: Conversation) -> tuple[tuple[Message, ...], ...]:
 
 
 def to_batch(
-    rows: Sequence[tuple[str, Conversation]], layout: str, *, with_images: bool
+    rows: Sequence[tuple[str, Conversation | PlainRow]], layout: str, *, with_images: bool
 ) -> pa.RecordBatch:
     """Return rows (id, conversation) as one record batch of the layout's schema."""
-    conversations = [conversation for _, conversation in rows]
-    parts = [sections(conversation) for conversation in conversations]
-    arrays = [columns.texts([row_id for row_id, _ in rows])]
-    arrays += [_message_array([s[n] for s in parts]) for n in range(len(LAYOUTS[layout]))]
+    plain = [row for _, row in rows if isinstance(row, PlainRow)]
+    if len(plain) == len(rows):
+        arrays = _plain_arrays(plain, layout, with_images=with_images)
+    else:
+        found = [conversation_of(r) if isinstance(r, PlainRow) else r for _, r in rows]
+        arrays = _arrays(found, layout, with_images=with_images)
+    ids = columns.texts([row_id for row_id, _ in rows])
+    kind = schema(layout, with_images=with_images)
+    return pa.RecordBatch.from_arrays([ids, *arrays], schema=kind)
+
+
+def _arrays(rows: Sequence[Conversation], layout: str, *, with_images: bool) -> list[pa.Array]:
+    parts = [sections(row) for row in rows]
+    arrays = [_message_array([s[n] for s in parts]) for n in range(len(LAYOUTS[layout]))]
     if with_images:
-        arrays += _image_arrays([conversation.images for conversation in conversations])
-    arrays.append(columns.texts([conversation.tools for conversation in conversations]))
-    arrays.append(columns.texts([_extras_text(section) for section in parts]))
-    return pa.RecordBatch.from_arrays(arrays, schema=schema(layout, with_images=with_images))
+        arrays += _image_arrays([row.images for row in rows])
+    tools = columns.texts([row.tools for row in rows])
+    return [*arrays, tools, columns.texts([_extras_text(section) for section in parts])]
+
+
+def _plain_arrays(rows: Sequence[PlainRow], layout: str, *, with_images: bool) -> list[pa.Array]:
+    """Return what `_arrays` would of the same rows as conversations."""
+    arrays = [_plain_message_array(rows, column) for column in range(len(LAYOUTS[layout]))]
+    if with_images:
+        arrays += _image_arrays([row.images for row in rows])
+    return [*arrays, *[columns.texts([None] * len(rows)) for _ in ("tools", "extras")]]
+
+
+def _plain_message_array(rows: Sequence[PlainRow], column: int) -> pa.Array:
+    places = {shape: _place(shape, column) for shape in {row.shape for row in rows}}
+    turns = [turn for row in rows for turn in row.shape[column]]
+    parts = "".join([turn.parts for turn in turns])
+    texts: list[str | None] = [text for row in rows for text in row.texts[places[row.shape]]]
+    if len(texts) == len(parts):
+        kinds = columns.repeated("text", len(parts))
+    else:
+        said = iter(texts)
+        texts = [next(said) if part == TEXT else None for part in parts]
+        kinds = columns.texts(["text" if part == TEXT else "image" for part in parts])
+    part = columns.structs({"type": kinds, "text": columns.texts(texts)})
+    content = columns.lists([len(turn.parts) for turn in turns], part)
+    roles = columns.texts([turn.role for turn in turns])
+    message = columns.structs({"role": roles, "content": content})
+    return columns.lists([len(row.shape[column]) for row in rows], message)
+
+
+def _place(shape: Shape, column: int) -> slice:
+    """Return where the texts of a column stand among those of a row."""
+    counts = [sum(turn.parts.count(TEXT) for turn in turns) for turns in shape]
+    start = sum(counts[:column])
+    return slice(start, start + counts[column])
 
 
 def _message_array(turns: Sequence[tuple[Message, ...]]) -> pa.Array:

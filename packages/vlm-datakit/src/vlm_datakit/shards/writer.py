@@ -15,6 +15,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from vlm_datakit.conversation import Conversation, Text
+from vlm_datakit.plain import PlainRow, plain_bytes
 from vlm_datakit.plan import MIB
 from vlm_datakit.shards.layout import schema, to_batch
 from vlm_datakit.shards.manifest import ShardFile
@@ -59,7 +60,7 @@ class ShardWriter:
     def __init__(self, folder: Path, spec: ShardSpec) -> None:
         self._folder, self._spec = folder, spec
         self._schema = schema(spec.layout, with_images=spec.with_images)
-        self._rows: list[tuple[str, Conversation]] = []
+        self._rows: list[tuple[str, Conversation | PlainRow]] = []
         self._pending_bytes = 0
         self._writer: pq.ParquetWriter | None = None
         self._file_rows = self._file_groups = 0
@@ -73,10 +74,10 @@ class ShardWriter:
             self._writer.close()
             self._temporary().unlink(missing_ok=True)
 
-    def add(self, row_id: str, conversation: Conversation) -> None:
+    def add(self, row_id: str, row: Conversation | PlainRow) -> None:
         """Append one row; a full row group is written out at once."""
-        self._rows.append((row_id, conversation))
-        self._pending_bytes += _size(conversation)
+        self._rows.append((row_id, row))
+        self._pending_bytes += plain_bytes(row) if isinstance(row, PlainRow) else _size(row)
         sizes = self._spec.sizes
         if self._pending_bytes >= sizes.group_bytes or len(self._rows) >= sizes.group_rows:
             self._write_group()

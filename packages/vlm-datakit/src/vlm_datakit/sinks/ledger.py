@@ -43,3 +43,8 @@ def _raw(raw: bytes) -> dict[str, Any]:
         return {"row_text": raw.decode()}
     except UnicodeDecodeError:
         return {"row_base64": base64.b64encode(raw).decode()}
+
+
+def reject_line(rejected: Rejected) -> str:
+    """Return a refusal as one line for a person."""
+    return f"{rejected.origin} {rejected.where} {rejected.reason}: {rejected.seen}"

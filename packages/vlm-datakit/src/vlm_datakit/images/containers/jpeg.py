@@ -7,26 +7,32 @@ Source:
 from __future__ import annotations
 
 import re
+import struct
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from vlm_datakit.images.containers.walk import Broken, Endless, Walk, broken, part
+from vlm_datakit.images.containers.walk import Broken, Endless, Frame, Walk, broken, part
 
+_HEAD = struct.Struct(">BBH")  # 0xff, the marker, the size of the segment behind it
 _MARKER = re.compile(rb"\xff+([^\x00\xff])")  # any number of fill bytes may stand before it
 # Inside a scan 0xff is followed by 0x00 (stuffing) or a restart marker, else the scan ends.
 _SCAN_END = re.compile(rb"\xff[^\x00\xd0-\xd7\xff]")
-_EOI, _SOS, _DHT = 0xD9, 0xDA, 0xC4
+_EOI, _SOS, _DHT, _DQT, _DRI, _APP0, _COM = 0xD9, 0xDA, 0xC4, 0xDB, 0xDD, 0xE0, 0xFE
 _FRAMES = frozenset(range(0xC0, 0xD0)) - {_DHT, 0xC8, 0xCC}  # SOF0 to SOF15
 _SEQUENTIAL, _PROGRESSIVE = (0xC0, 0xC1), 0xC2  # Huffman-coded, 8 or 12 bits
 _BARE = frozenset({0x01, *range(0xD0, 0xD9)})  # markers without a body: none may stand here
 # A real file has tens of segments; profiles and previews may take 255 each. Pillow joins
 # Exif segments in quadratic time, and decoders pass over all pixels for every scan.
 _MAX_SEGMENTS, _MAX_SCANS = 1_000, 64
+_WITH_BODY = frozenset(range(0x02, 0xFF)) - _BARE - {_EOI}
+_MODES = {1: "L", 3: "RGB"}
+_TABLE_BYTES = 65  # of a quantization table of 8 bits, with its number
 
 
 class _Segment(NamedTuple):
     marker: int
-    body: memoryview
+    start: int  # of its body
+    size: int
     scan_bytes: int  # coded pixels behind it; 0 unless it starts a scan
 
 
@@ -39,38 +45,56 @@ def walk(data: bytes) -> Walk:
     """
     try:
         segments = list(_segments(data))
-        frame = _frame(segments)
-        scans = [segment.scan_bytes for segment in segments if segment.marker == _SOS]
-        _check_amount(frame, sum(scans))
+        marker, head = _frame(segments, data)
+        scan_bytes = sum([segment.scan_bytes for segment in segments])
+        _check_amount(marker, head, scan_bytes)
     except Broken as fault:
         return broken(fault)
-    has_tables = any(segment.marker == _DHT for segment in segments)
-    is_common = frame.marker in (*_SEQUENTIAL, _PROGRESSIVE)
-    return Walk(is_proof=is_common and has_tables and bool(scans))
+    markers = {segment.marker for segment in segments}
+    is_common = marker in (*_SEQUENTIAL, _PROGRESSIVE)
+    is_proof = is_common and _DHT in markers and _SOS in markers
+    return Walk(is_proof=is_proof, frame=_ordinary(data, segments) if is_proof else None)
 
 
 def _segments(data: bytes) -> Iterator[_Segment]:
     at, scans = 2, 0
     for _ in range(_MAX_SEGMENTS):
-        found = _MARKER.match(data, at)
-        if found is None:
-            where = "cut short" if at >= len(data) - 1 else f"no marker at byte {at}"
-            raise Broken(f"{where}, and no end marker before")
-        marker, at = found[1][0], found.end()
+        marker, start, end = _segment(data, at)
         if marker == _EOI:
             return
-        if marker in _BARE:
-            raise Broken(f"marker 0x{marker:02x} at byte {at}, where none may stand")
-        size = int.from_bytes(part(data, at, 2), "big")
-        body = part(data, at + 2, max(0, size - 2))
-        start = at = at + max(2, size)
+        at = end
         if marker == _SOS:
             scans += 1
-            at = _scan_end(data, start)
+            at = _scan_end(data, end)
         if scans > _MAX_SCANS:
             raise Endless(f"over {_MAX_SCANS} scans")
-        yield _Segment(marker, body, at - start)
+        yield _Segment(marker, start, end - start, at - end)
     raise Endless(f"over {_MAX_SEGMENTS:,} segments")
+
+
+def _segment(data: bytes, at: int) -> tuple[int, int, int]:
+    """Return the marker of the segment at a place, and where its body starts and ends."""
+    if at + _HEAD.size <= len(data):
+        sign, marker, size = _HEAD.unpack_from(data, at)
+        end = at + 2 + size
+        if sign == 0xFF and marker in _WITH_BODY and size >= 2 and end <= len(data):
+            return marker, at + _HEAD.size, end
+    return _strange_segment(data, at)
+
+
+def _strange_segment(data: bytes, at: int) -> tuple[int, int, int]:
+    found = _MARKER.match(data, at)
+    if found is None:
+        where = "cut short" if at >= len(data) - 1 else f"no marker at byte {at}"
+        raise Broken(f"{where}, and no end marker before")
+    marker, at = found[1][0], found.end()
+    if marker == _EOI:
+        return marker, at, at
+    if marker in _BARE:
+        raise Broken(f"marker 0x{marker:02x} at byte {at}, where none may stand")
+    size = int.from_bytes(part(data, at, 2), "big")
+    part(data, at + 2, max(0, size - 2))
+    return marker, at + 2, at + max(2, size)
 
 
 def _scan_end(data: bytes, start: int) -> int:
@@ -80,32 +104,69 @@ def _scan_end(data: bytes, start: int) -> int:
     return found.start()
 
 
-def _frame(segments: list[_Segment]) -> _Segment:
+def _frame(segments: list[_Segment], data: bytes) -> tuple[int, bytes]:
+    """Return the marker and the body of the frame header."""
     frames = [segment for segment in segments if segment.marker in _FRAMES]
     if not frames:
         raise Broken("no picture before the end marker")
     if len(frames) > 1:
         raise Broken(f"{len(frames)} frame headers")
-    if len(frames[0].body) < 6 + 3 * frames[0].body[5]:
+    marker, start, size, _ = frames[0]
+    body = data[start : start + size]
+    if size < 6 or size < 6 + 3 * body[5]:
         raise Broken("a frame header that is cut short")
-    return frames[0]
+    return marker, body
 
 
-def _check_amount(frame: _Segment, scan_bytes: int) -> None:
+def _ordinary(data: bytes, segments: list[_Segment]) -> Frame | None:
+    """Return what the frame header says if nothing but tables stands before the pixels.
+
+    No Exif, profile or transform, and nothing that Pillow refuses (its JPEG plugin, 13.0).
+    """
+    found = None
+    for marker, start, size, _ in segments:
+        if marker in _FRAMES:
+            found = _frame_of(marker, data[start : start + size])
+        elif marker == _SOS:
+            return found
+        elif not _says_nothing(data, marker, start, size):
+            return None
+    return None
+
+
+def _says_nothing(data: bytes, marker: int, start: int, size: int) -> bool:
+    """Whether a segment changes neither size, mode nor turn, and is as it should be."""
+    if marker == _DQT:
+        numbers = data[start : start + size : _TABLE_BYTES]
+        return size % _TABLE_BYTES == 0 and max(numbers, default=0) < 16
+    if marker == _APP0:
+        return size == 14 and data.startswith(b"JFIF\0", start)
+    return marker in (_DHT, _DRI, _COM)
+
+
+def _frame_of(marker: int, head: bytes) -> Frame | None:
+    depth, height, width, channels = struct.unpack_from(">BHHB", head)
+    is_known = depth == 8 and channels in _MODES and len(head) == 6 + 3 * channels
+    if not (is_known and width and height):
+        return None
+    return Frame(width, height, _MODES[channels], is_progressive=marker == _PROGRESSIVE)
+
+
+def _check_amount(marker: int, head: bytes, scan_bytes: int) -> None:
     """Hold the coded pixels to the least that so many blocks can take.
 
     A cut file that was given an end marker decodes to grey without an error. A block takes
     two bits or more (its average and its end), in progressive files one bit.
     """
-    if frame.marker not in (*_SEQUENTIAL, _PROGRESSIVE):
+    if marker not in (*_SEQUENTIAL, _PROGRESSIVE):
         return
-    bits = 2 if frame.marker in _SEQUENTIAL else 1
-    blocks = _blocks(frame.body)
+    bits = 2 if marker in _SEQUENTIAL else 1
+    blocks = _blocks(head)
     if scan_bytes * 8 < blocks * bits:
         raise Broken(f"pixels are missing: {scan_bytes} bytes for {blocks:,} blocks")
 
 
-def _blocks(frame: memoryview) -> int:
+def _blocks(frame: bytes) -> int:
     """Return how many 8 x 8 blocks a frame has at least, over all components."""
     height, width = int.from_bytes(frame[1:3], "big"), int.from_bytes(frame[3:5], "big")
     factors = [frame[7 + 3 * n] for n in range(frame[5])]

@@ -12,7 +12,7 @@ import zlib
 from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
-from vlm_datakit.images.containers.walk import Broken, Endless, Walk, broken, part
+from vlm_datakit.images.containers.walk import Broken, Endless, Frame, Walk, broken, part
 
 _HEAD = struct.Struct(">I4s")
 _SIGNATURE_BYTES = 8
@@ -34,6 +34,9 @@ _PASSES = (
 _MAX_CHUNKS = 100_000
 # Pillow decodes all pixels in search of an orientation behind them.
 _TAGS = frozenset({b"eXIf", b"tEXt", b"zTXt", b"iTXt"})
+# Chunks that change neither mode nor turn, with the size that Pillow 13.0 reads of them.
+_SILENT = {b"IHDR": 13, b"IDAT": None, b"IEND": 0, b"gAMA": 4, b"pHYs": 9, b"sRGB": 1}
+_MODES = {(8, 0): "L", (8, 2): "RGB"}  # by depth and colour type
 _PIXELS = frozenset({b"IDAT", b"fdAT", b"fcTL", b"acTL"})
 
 
@@ -58,7 +61,19 @@ def walk(data: bytes) -> Walk:
     animations = [chunk.body for chunk in chunks if chunk.name == b"acTL"]
     frames = int.from_bytes(animations[0][:4], "big") if animations else 1
     has_tags = any(chunk.name in _TAGS for chunk in chunks)
-    return Walk(frames=max(1, frames), head=_without_pixels(data, chunks) if has_tags else None)
+    head = _without_pixels(data, chunks) if has_tags else None
+    return Walk(frames=max(1, frames), head=head, frame=_ordinary(chunks))
+
+
+def _ordinary(chunks: list[_Chunk]) -> Frame | None:
+    """Return what the header chunk says if nothing but pixels and scales stands behind it."""
+    for name, body, _ in chunks:
+        if name not in _SILENT or _SILENT[name] not in (None, len(body)):
+            return None
+    width, height, depth, colour = struct.unpack_from(">IIBB", chunks[0].body)
+    if not (width and height and (depth, colour) in _MODES):
+        return None
+    return Frame(width, height, _MODES[depth, colour])
 
 
 def rows_fault(data: bytes) -> str | None:

@@ -8,6 +8,7 @@ whose readers take quadratic time over many small parts.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 
 class Broken(Exception):  # noqa: N818 - never leaves a walk: it becomes a fault
@@ -18,6 +19,15 @@ class Endless(Broken):
     """The container has more parts than any real file; no decoder may see it."""
 
 
+class Frame(NamedTuple):
+    """What a head says where it holds nothing else that readers heed; mode in Pillow's names."""
+
+    width_px: int
+    height_px: int
+    mode: str
+    is_progressive: bool = False
+
+
 @dataclass(frozen=True, slots=True)
 class Walk:
     """What a walk found.
@@ -25,7 +35,8 @@ class Walk:
     ``fault`` says what keeps the file from being whole, None if it is. ``is_proof`` is
     whether a whole container is proof enough: False where the pixels are coded in a way
     that not all decoders know, so that only decoding tells. ``head`` is what to open in the
-    file's place to read its head, where that is cheaper. ``canvas`` is width and height where
+    file's place to read its head, where that is cheaper; with a ``frame`` nothing has to be
+    opened. ``canvas`` is width and height where
     a decoder takes the memory of all pixels as soon as it opens a file.
     """
 
@@ -35,6 +46,7 @@ class Walk:
     is_endless: bool = False
     head: bytes | None = None
     canvas: tuple[int, int] | None = None
+    frame: Frame | None = None
 
 
 def broken(fault: Broken) -> Walk:

@@ -1,0 +1,232 @@
+"""Rows of nothing but texts take a shorter way, and become the same to the byte."""
+
+from __future__ import annotations
+
+import base64
+import io
+import json
+from dataclasses import replace
+from typing import Any
+
+import hypothesis.strategies as st
+import PIL.Image
+import pytest
+from hypothesis import given, settings
+
+from vlm_datakit import formats
+from vlm_datakit.checks import checker, plain_checker
+from vlm_datakit.conversation import Converted, Rejected, Row
+from vlm_datakit.formats import FORMATS
+from vlm_datakit.formats.format import Format
+from vlm_datakit.images.resolver import Opener
+from vlm_datakit.plain import PlainRow, PlainRows, conversation_of
+from vlm_datakit.plan import ImagePolicy, Limits
+from vlm_datakit.runner.stages import opener
+from vlm_datakit.runner.tally import Tally
+from vlm_datakit.shards.layout import to_batch
+from vlm_datakit.sources.jsonl import Span, read_rows
+from vlm_datakit.walk import Stages, convert_rows, convert_runs
+
+OPENER: Opener = opener(Limits(), ImagePolicy(), ())
+LAYOUTS = {"openai": "conversation", "simple": "conversation", "trl": "answer"}
+FIELDS = {
+    "openai": ("messages",),
+    "simple": ("text", "response"),
+    "trl": ("prompt", "completion"),
+    "preference": ("prompt", "chosen", "rejected"),
+}
+# Blank, like a control token, or like a picture: what a word is said of, or hardly not.
+TEXTS = st.sampled_from(
+    ["", " \n", "\u2003", "a", "4", "<", "|", "<|im_end|>", "<|", "é\0\x7f", "\x7f0", "<image>"]
+)
+
+
+def uri(image: PIL.Image.Image, kind: str, **options: Any) -> str:
+    file = io.BytesIO()
+    image.save(file, kind, **options)
+    return f"data:image/x;base64,{base64.b64encode(file.getvalue()).decode()}"
+
+
+# Large enough to be cut out of the line, small, moving, with an alpha channel.
+NOISE = PIL.Image.effect_noise((80, 80), 90)
+URIS = [
+    uri(NOISE, "PNG"),
+    uri(NOISE.convert("RGB"), "JPEG", quality=100),
+    uri(NOISE.resize((9, 9)), "PNG"),
+    uri(
+        NOISE.resize((9, 9)), "GIF", save_all=True, append_images=[NOISE.resize((9, 9)).rotate(90)]
+    ),
+    uri(NOISE.convert("RGBA"), "PNG"),
+]
+NO_PICTURES = [URIS[0][:-300], URIS[1].replace("A", "*"), "", " ", "a.png", None, 7, {"url": "x"}]
+OTHERS = st.sampled_from([None, True, 0, 7, 1.5, [], {}, ["a"], {"role": "user"}])
+IDS = st.sampled_from(["7", "", 7, -1, 2**63, 2**64, True, 0.5, None, ["a"]])
+ROLES = st.sampled_from(["system", "user", "assistant", "user", "assistant", "tool", "developer"])
+
+
+def wide(inner: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
+    """Return mostly texts, and now and then something else."""
+    return st.one_of(TEXTS, TEXTS, TEXTS, inner)
+
+
+PICTURES = st.sampled_from([*URIS, *URIS, *NO_PICTURES])
+PARTS = st.one_of(
+    st.fixed_dictionaries({"type": st.just("text"), "text": wide(OTHERS)}),
+    st.fixed_dictionaries(
+        {"type": st.just("image_url"), "image_url": st.fixed_dictionaries({"url": PICTURES})}
+    ),
+    st.fixed_dictionaries(
+        {"type": st.sampled_from(["text", "image_url", "image"])},
+        optional={"text": wide(OTHERS), "image_url": PICTURES, "detail": st.just("low")},
+    ),
+)
+MESSAGES = st.fixed_dictionaries(
+    {
+        "role": st.one_of(ROLES, ROLES, OTHERS),
+        "content": st.one_of(TEXTS, st.lists(PARTS, max_size=3), OTHERS),
+    },
+    optional={"name": st.none() | TEXTS},
+)
+
+
+@st.composite
+def rows_of(draw: st.DrawFn, name: str) -> dict[str, Any]:
+    """Draw a row that is nearly plain in a format: all of it texts, but for a thing or two."""
+    value = st.lists(MESSAGES, max_size=4) if name == "openai" else wide(OTHERS)
+    row = {field: draw(value) for field in FIELDS[name]}
+    if name == "simple" and draw(st.booleans()):
+        row["image"] = draw(PICTURES)
+    row |= draw(st.fixed_dictionaries({}, optional={"id": IDS}))
+    row |= draw(st.sampled_from([{}, {}, {}, {"score": 1}, {"image": None}, {"tools": []}]))
+    return row
+
+
+def plain_ways(format_: Format) -> tuple[Stages, Any]:
+    layout = LAYOUTS.get(format_.name, "pair")
+    stages = Stages(format_.parse, OPENER, checker(layout, with_images=True))
+    return stages, plain_checker(format_.plain, layout, with_images=True)
+
+
+def as_objects(found: list[Any]) -> list[Converted | Rejected]:
+    """Return outcomes with all plain rows as the conversations they stand for."""
+    rows: list[Converted | Rejected] = []
+    for outcome in found:
+        if isinstance(outcome, PlainRows):
+            for offset, row in zip(outcome.offsets, outcome.rows, strict=True):
+                origin = (outcome.source, offset)
+                rows.append(Converted(origin, conversation_of(row)))  # type: ignore[arg-type]
+        else:
+            rows.append(outcome)
+    return rows
+
+
+@pytest.mark.parametrize("name", FORMATS)
+@given(data=st.data())
+@settings(max_examples=400)
+def test_the_shorter_way_leads_to_the_same(name: str, data: st.DataObject) -> None:
+    rows = data.draw(st.lists(rows_of(name), min_size=1, max_size=6))
+    lines = b"".join(json.dumps(row).encode() + b"\n" for row in rows)
+    stages, plain = plain_ways(formats.get(name))
+
+    runs = list(convert_runs(read_rows(io.BytesIO(lines), Span("a")), stages, plain))
+    objects = list(convert_rows(read_rows(io.BytesIO(lines), Span("a")), stages))
+
+    for short, whole in zip(as_objects(runs), objects, strict=True):
+        assert isinstance(short, Rejected) == isinstance(whole, Rejected)
+        if isinstance(short, Converted) and isinstance(whole, Converted):
+            assert short.conversation == whole.conversation
+            assert short.warnings == whole.warnings
+            assert short.origin[:2] == whole.origin[:2]
+        else:
+            assert short == whole
+    assert counts(runs) == counts(objects)
+
+
+def counts(found: list[Any]) -> Any:
+    tally = Tally()
+    for outcome in found:
+        if isinstance(outcome, PlainRows):
+            tally.count_plain(outcome)
+        else:
+            tally.count(outcome)
+    return tally.rows_read, tally.rows, tally.checked_reasons(), tally.stats()
+
+
+@given(data=st.data())
+@settings(max_examples=200)
+@pytest.mark.parametrize("name", FIELDS)
+def test_the_arrays_are_the_same(name: str, data: st.DataObject) -> None:
+    rows = data.draw(st.lists(rows_of(name), min_size=1, max_size=6))
+    lines = b"".join(json.dumps(row).encode() + b"\n" for row in rows)
+    stages, plain = plain_ways(formats.get(name))
+    runs = convert_runs(read_rows(io.BytesIO(lines), Span("a")), stages, plain)
+    found = [row for run in runs if isinstance(run, PlainRows) for row in run.rows]
+    named = [(f"{number}", row) for number, row in enumerate(found)]
+    objects = [(row_id, conversation_of(row)) for row_id, row in named]
+    layout = LAYOUTS.get(name, "pair")
+
+    for with_images in (True, False):
+        short = to_batch(named, layout, with_images=with_images)
+        whole = to_batch(objects, layout, with_images=with_images)
+        mixed = to_batch([*named[:1], *objects[1:]], layout, with_images=with_images)
+
+        assert short.equals(whole, check_metadata=True)
+        assert mixed.equals(whole, check_metadata=True)
+        short.validate(full=True)
+
+
+PLAIN_ROWS = {
+    "openai": {
+        "messages": [
+            {"role": "system", "content": "Be brief."},
+            {
+                "role": "user",
+                "content": [
+                    {"type": "image_url", "image_url": {"url": URIS[0]}},
+                    {"type": "text", "text": "What is it?"},
+                    {"type": "image_url", "image_url": {"url": URIS[2]}},
+                ],
+            },
+            {"role": "assistant", "content": "Noise."},
+        ]
+    },
+    "simple": {"id": 7, "image": URIS[1], "text": "What is it?", "response": "Noise."},
+    "trl": {"prompt": "2 + 2?", "completion": "4"},
+    "preference": {"prompt": "2 + 2?", "chosen": "4", "rejected": "5"},
+}
+
+
+@pytest.mark.parametrize("name", FORMATS)
+def test_ordinary_rows_do_take_it(name: str) -> None:
+    line = json.dumps(PLAIN_ROWS[name]).encode() + b"\n"
+    stages, plain = plain_ways(formats.get(name))
+
+    (run,) = convert_runs(read_rows(io.BytesIO(line * 3), Span("a")), stages, plain)
+
+    assert isinstance(run, PlainRows)
+    assert all(isinstance(row, PlainRow) for row in run.rows)
+    assert len(run.rows) == 3
+
+
+def test_runs_are_bounded() -> None:
+    rows = [{"prompt": "a" * 2000, "chosen": "b", "rejected": "c"}] * 2_000
+    lines = b"".join(json.dumps(row).encode() + b"\n" for row in rows)
+    stages, plain = plain_ways(formats.get("preference"))
+
+    runs = list(convert_runs(read_rows(io.BytesIO(lines), Span("a")), stages, plain))
+
+    assert all(isinstance(run, PlainRows) for run in runs)
+    assert sum(len(run.rows) for run in runs if isinstance(run, PlainRows)) == 2_000
+    assert max(len(run.rows) for run in runs if isinstance(run, PlainRows)) <= 256
+
+
+def test_a_stage_that_looks_ahead_sees_every_row() -> None:
+    seen = []
+    stages, plain = plain_ways(formats.get("simple"))
+    looking = replace(stages, ahead=seen.append)
+    rows = [Row(("a", 0, 1), {"text": "a", "response": "b"})]  # type: ignore[arg-type]
+
+    (converted,) = convert_runs(rows, looking, plain)
+
+    assert isinstance(converted, Converted)
+    assert len(seen) == 1
