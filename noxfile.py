@@ -46,6 +46,7 @@ TOOLS = (
     "pytest-cov",
     "pytest-randomly",
     "pytest-xdist",
+    "ray",
     "ruff",
     "scikit-image",
     "scikit-learn",

@@ -13,6 +13,7 @@ import pytest
 HEAVY = {
     "vlm_datakit": {
         "datasets",
+        "fsspec",
         "httpx2",
         "huggingface_hub",
         "jsonschema",
@@ -20,6 +21,7 @@ HEAVY = {
         "pandas",
         "PIL",
         "pyarrow",
+        "ray",
         "rich",
         "torch",
         "transformers",

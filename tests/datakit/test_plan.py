@@ -48,6 +48,7 @@ def test_where_a_file_lies_does_not_count() -> None:
         pytest.param({"files": (replace(FILE, name="c.jsonl"), OTHER)}, id="name"),
         pytest.param({"files": (replace(FILE, size_bytes=11), OTHER)}, id="size"),
         pytest.param({"files": (replace(FILE, mtime_ns=9), OTHER)}, id="time"),
+        pytest.param({"files": (replace(FILE, etag="a"), OTHER)}, id="etag"),
         pytest.param({"format": "trl"}, id="format"),
         pytest.param({"layout": "answer"}, id="layout"),
         pytest.param({"with_images": False}, id="pictures"),
@@ -73,6 +74,18 @@ def test_what_changes_the_output_changes_the_fingerprint(change: dict[str, Any])
 )
 def test_a_difference_is_said_in_words(change: dict[str, Any], words: list[str]) -> None:
     assert plan_differences(plan_facts(PLAN), plan_facts(replace(PLAN, **change))) == words
+
+
+def test_a_file_of_this_machine_has_no_etag_in_a_plan() -> None:
+    elsewhere = replace(FILE, path="s3://bucket/a.jsonl", mtime_ns=None, etag="a")
+
+    facts = plan_facts(replace(PLAN, files=(FILE, elsewhere)))["files"]
+
+    assert (FILE.is_remote, elsewhere.is_remote) == (False, True)
+    assert facts == (
+        {"split": "train", "name": "a.jsonl", "size_bytes": 10, "mtime_ns": 7},
+        {"split": "train", "name": "a.jsonl", "size_bytes": 10, "mtime_ns": None, "etag": "a"},
+    )
 
 
 def test_a_file_without_a_size_is_a_pipe() -> None:

@@ -8,11 +8,12 @@ import random
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+
+from .watching import PATIENCE_S, children, eventually, held, is_alive
 
 HERE = Path(__file__).parent
 SLICES = 6  # each file is at least one slice
@@ -20,7 +21,6 @@ SOURCES = [f"{n}.jsonl" for n in range(SLICES)]
 IMPORT = ["import", *SOURCES, "-o", "set", "--from", "traps:FORMAT", "--max-rejects", "2"]
 ENV = {"PYTHONPATH": str(HERE)}  # where traps.py is
 TWO = ["--workers", "2"]
-PATIENCE_S = 30.0
 INTERRUPTED = "vlm-datakit: interrupted; the same command goes on\n"
 
 
@@ -73,40 +73,6 @@ def begun(tmp_path) -> Iterator[Callable[..., subprocess.Popen[bytes]]]:
         process.kill()
         process.communicate()
         assert eventually(lambda: not any(map(is_alive, workers)))  # noqa: B023 - called at once
-
-
-def children(parent: int) -> list[int]:
-    """Return the processes that a process has started."""
-    found = []
-    for path in Path("/proc").glob("[0-9]*/stat"):
-        try:
-            state, ppid = path.read_text().rpartition(")")[2].split()[:2]
-        except OSError:
-            continue  # ended meanwhile
-        if int(ppid) == parent and state != "Z":
-            found.append(int(path.parent.name))
-    return found
-
-
-def is_alive(pid: int) -> bool:
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
-    except OSError:
-        return False
-
-
-def eventually(holds: Callable[[], object], within_s: float = PATIENCE_S) -> bool:
-    end = time.monotonic() + within_s
-    while not holds():
-        if time.monotonic() > end:
-            return False
-        time.sleep(0.01)
-    return True
-
-
-def held(folder: Path) -> list[int]:
-    """Return the workers that wait in a trap."""
-    return [int(path.name.partition("-")[2]) for path in folder.glob("held-*")]
 
 
 def test_any_number_of_workers_writes_the_same_bytes(run_cli, write, inline, tmp_path, tree):

@@ -18,7 +18,7 @@ from typing import Any
 from vlm_datakit.conversation import Draft
 from vlm_datakit.formats import simple
 
-IS_WORKER = sys.argv[0] == "-c"
+IS_WORKER = sys.argv[0] == "-c" or sys.argv[0].endswith("default_worker.py")  # Ray's
 HELD = "held"  # a file "held-PID" for each worker that waits
 
 

@@ -18,9 +18,11 @@ from vlm_datakit.formats.format import Format
 from vlm_datakit.images.files import read_image_file
 from vlm_datakit.images.resolver import Opener
 from vlm_datakit.plan import ImagePolicy, Limits
-from vlm_datakit.shards.layout import from_columns, to_batch
+from vlm_datakit.shards.layout import from_columns
 from vlm_datakit.sinks.jsonl import json_line
 from vlm_datakit.walk import Stages, convert_row
+
+from ..batches import batch_of
 
 each_format = pytest.mark.parametrize("format_", FORMATS.values(), ids=FORMATS)
 
@@ -89,7 +91,7 @@ def assert_can_be_written(outcome: Converted) -> None:
     """Write a conversation to columns and to every format that holds it."""
     found = outcome.conversation
     layout = layout_of(found)
-    (columns,) = to_batch([("7", found)], layout, with_images=True).to_pylist()
+    (columns,) = batch_of([("7", found)], layout, with_images=True).to_pylist()
     stored = tuple(replace(image, rewritten=()) for image in found.images)
     assert from_columns(columns, layout) == replace(found, id="7", images=stored)
     for format_ in FORMATS.values():

@@ -23,9 +23,10 @@ from vlm_datakit.plain import PlainRow, PlainRows, conversation_of
 from vlm_datakit.plan import ImagePolicy, Limits
 from vlm_datakit.runner.stages import opener
 from vlm_datakit.runner.tally import Tally
-from vlm_datakit.shards.layout import to_batch
 from vlm_datakit.sources.jsonl import Span, read_rows
 from vlm_datakit.walk import Stages, convert_rows, convert_runs
+
+from ..batches import batch_of
 
 OPENER: Opener = opener(Limits(), ImagePolicy(), ())
 LAYOUTS = {"openai": "conversation", "simple": "conversation", "trl": "answer"}
@@ -104,7 +105,7 @@ def rows_of(draw: st.DrawFn, name: str) -> dict[str, Any]:
 def plain_ways(format_: Format) -> tuple[Stages, Any]:
     layout = LAYOUTS.get(format_.name, "pair")
     stages = Stages(format_.parse, OPENER, checker(layout, with_images=True))
-    return stages, plain_checker(format_.plain, layout, with_images=True)
+    return stages, plain_checker(formats.plain_of(format_), layout, with_images=True)
 
 
 def as_objects(found: list[Any]) -> list[Converted | Rejected]:
@@ -166,9 +167,9 @@ def test_the_arrays_are_the_same(name: str, data: st.DataObject) -> None:
     layout = LAYOUTS.get(name, "pair")
 
     for with_images in (True, False):
-        short = to_batch(named, layout, with_images=with_images)
-        whole = to_batch(objects, layout, with_images=with_images)
-        mixed = to_batch([*named[:1], *objects[1:]], layout, with_images=with_images)
+        short = batch_of(named, layout, with_images=with_images)
+        whole = batch_of(objects, layout, with_images=with_images)
+        mixed = batch_of([*named[:1], *objects[1:]], layout, with_images=with_images)
 
         assert short.equals(whole, check_metadata=True)
         assert mixed.equals(whole, check_metadata=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from array import array
 from dataclasses import replace
 
 import hypothesis.strategies as st
@@ -12,7 +13,9 @@ from hypothesis import given
 from vlm_datakit.checks import layout_of
 from vlm_datakit.conversation import Conversation, Message
 from vlm_datakit.shards import columns
-from vlm_datakit.shards.layout import from_columns, schema, to_batch
+from vlm_datakit.shards.layout import from_columns, schema
+
+from ..batches import batch_of
 
 
 def in_layout(conversation: Conversation, layout: str) -> Conversation:
@@ -29,7 +32,7 @@ def in_layout(conversation: Conversation, layout: str) -> Conversation:
 def test_rows_come_back_from_their_columns(layout: str, conversations: list[Conversation]) -> None:
     rows = [in_layout(c, layout) for c in conversations]
 
-    batch = to_batch([(str(n), row) for n, row in enumerate(rows)], layout, with_images=True)
+    batch = batch_of([(str(n), row) for n, row in enumerate(rows)], layout, with_images=True)
 
     batch.validate(full=True)
     back = [from_columns(row, layout) for row in batch.to_pylist()]
@@ -43,7 +46,7 @@ def test_a_row_of_text_comes_back_without_picture_columns(conversation: Conversa
     messages = tuple(Message(m.role, (), m.extras) for m in conversation.messages)
     row = replace(conversation, messages=messages, images=(), id="7", prompt_messages=None)
 
-    batch = to_batch([("7", row)], "conversation", with_images=False)
+    batch = batch_of([("7", row)], "conversation", with_images=False)
 
     assert [from_columns(found, "conversation") for found in batch.to_pylist()] == [row]
     assert "images" not in batch.schema.names
@@ -67,7 +70,7 @@ def test_bytes_are_those_of_pyarrow(values: list[bytes | None]) -> None:
 
 @given(st.lists(st.integers(-(2**31), 2**31 - 1)))
 def test_numbers_are_those_of_pyarrow(values: list[int]) -> None:
-    assert columns.int32s(values).equals(pa.array(values, pa.int32()))
+    assert columns.int32s(array("i", values)).equals(pa.array(values, pa.int32()))
 
 
 @given(st.lists(st.lists(st.text(max_size=3), max_size=3)))

@@ -240,4 +240,4 @@ def test_without_a_url_there_is_no_thread(prefetch: Callable[..., Prefetcher]) -
 
     prefetch().ahead(Draft((), (ImageSource(ImageForm.PATH, "a.png", "$"),)))
 
-    assert threading.active_count() == before
+    assert threading.active_count() <= before  # one of an earlier test may end meanwhile

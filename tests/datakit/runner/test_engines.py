@@ -17,12 +17,13 @@ from vlm_datakit.runner.engines import (
     inline,
     open_engine,
 )
-from vlm_datakit.runner.pool import pool
-from vlm_datakit.runner.work import Job
+from vlm_datakit.runner.job import Job
+from vlm_datakit.runner.pool import piped_pool, pool
 from vlm_datakit.sources.pipe import Pipe
 from vlm_datakit.sources.slices import NAMED_PICTURES_BYTES
 
 FILE = SourceFile("train", "a.jsonl", "/x/a.jsonl", 60, 7)
+PIPE = Pipe(io.BytesIO())
 SLICES = [Slice(0, FILE, 0, 10), Slice(1, FILE, 10, 30)]
 
 
@@ -33,7 +34,9 @@ SLICES = [Slice(0, FILE, 0, 10), Slice(1, FILE, 10, 30)]
         pytest.param(SLICES, None, Means(1), inline, id="one worker"),
         pytest.param(SLICES[:1], None, Means(8), inline, id="one slice"),
         pytest.param([], None, Means(8), inline, id="nothing to do"),
-        pytest.param(SLICES, None, Means(8, Pipe(io.BytesIO())), inline, id="a pipe"),
+        pytest.param([], None, Means(2, PIPE), piped_pool, id="a pipe"),
+        pytest.param([], None, Means(1, PIPE), inline, id="a pipe and one worker"),
+        pytest.param([], FetchPolicy(), Means(2, PIPE), inline, id="a pipe and fetching"),
         pytest.param(SLICES, FetchPolicy(), Means(8), inline, id="fetching"),
     ],
 )

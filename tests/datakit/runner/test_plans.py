@@ -13,7 +13,7 @@ from vlm_datakit.runner.plans import StoredPlan, read_plan, store_plan
 FILE = SourceFile("train", "a.jsonl", "/x/\udce9/a.jsonl", 10, 7)
 PLAIN = Plan((FILE,), "openai")
 FULL = Plan(
-    (FILE, SourceFile("test", "b.jsonl", "/x/b.jsonl", 20, 8)),
+    (FILE, SourceFile("test", "b.jsonl", "s3://x/b.jsonl", 20, None, "8")),
     "simple",
     "answer",
     with_images=False,

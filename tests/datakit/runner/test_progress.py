@@ -43,11 +43,10 @@ def test_the_rows_of_a_lost_worker_no_longer_count() -> None:
 
 def test_a_pipe_has_no_total_and_counts_the_bytes_it_told() -> None:
     heard: list[Progress] = []
-    pipe = Slice(0, SourceFile("train", "stdin", "-", None, None), 0, None)
-    board = Board(heard.append, [pipe])
+    board = Board(heard.append, [], is_open=True)
 
     board.report(0, SliceProgress(2, {}, 9))
-    board.finish(pipe, receipt(0, 3))
+    board.finish_piped(receipt(0, 3))
 
     assert heard[-1] == Progress(3, {}, 9, None, slices_done=1)
 

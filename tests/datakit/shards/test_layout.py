@@ -16,8 +16,9 @@ from vlm_datakit.shards.layout import (
     from_columns,
     schema,
     sections,
-    to_batch,
 )
+
+from ...batches import batch_of
 
 PICTURES = ["images", "image_sizes"]
 TEXT = {"dtype": "string", "_type": "Value"}
@@ -82,7 +83,7 @@ def test_a_row_in_columns_has_bare_parts_and_its_extras_aside(
     images = (Image(b"GIF", "image/gif", 2, 1),) * 2
     conversation = Conversation((question, *chat().messages[1:]), images, tools="[]")
 
-    (row,) = to_batch([("7", conversation)], "conversation", with_images=True).to_pylist()
+    (row,) = batch_of([("7", conversation)], "conversation", with_images=True).to_pylist()
 
     bare = {"type": "image", "text": None}
     assert row["messages"][0]["content"] == [bare, bare, {"type": "text", "text": "?"}]
@@ -102,13 +103,13 @@ def test_a_picture_comes_back_with_the_type_its_bytes_tell(
 ) -> None:
     conversation = chat(images=(Image(data, "image/png", 2, 1, ("alpha",)),))
 
-    (row,) = to_batch([("7", conversation)], "conversation", with_images=True).to_pylist()
+    (row,) = batch_of([("7", conversation)], "conversation", with_images=True).to_pylist()
 
     assert from_columns(row, "conversation").images == (Image(data, kind, 2, 1),)
 
 
 def test_a_row_of_text_has_no_null_lists(chat: Callable[..., Conversation]) -> None:
-    (row,) = to_batch([("7", chat())], "conversation", with_images=True).to_pylist()
+    (row,) = batch_of([("7", chat())], "conversation", with_images=True).to_pylist()
 
     assert (row["images"], row["image_sizes"]) == ([], [])
     assert (row["tools"], row["extras"]) == (None, None)
@@ -118,7 +119,7 @@ def test_extras_are_numbered_through_all_columns() -> None:
     said = [Message(role, (Text("a"),), {"weight": i}) for i, role in enumerate("abc")]
     pair = Conversation(tuple(said[:2]), prompt_messages=1, rejected=(said[2],))
 
-    (row,) = to_batch([("7", pair)], "pair", with_images=False).to_pylist()
+    (row,) = batch_of([("7", pair)], "pair", with_images=False).to_pylist()
 
     assert json.loads(row["extras"]) == {"0": {"weight": 0}, "1": {"weight": 1}, "2": {"weight": 2}}
     assert sections(pair) == ((said[0],), (said[1],), (said[2],))

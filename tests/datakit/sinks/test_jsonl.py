@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import io
 import json
 from pathlib import Path
 
 import pytest
 
 from vlm_datakit.errors import OutputError
-from vlm_datakit.sinks.jsonl import json_line, open_new
+from vlm_datakit.sinks.jsonl import json_line, open_new, write_all
 
 
 def test_a_row_is_one_line_whatever_its_texts() -> None:
@@ -71,3 +72,15 @@ def test_a_file_that_cannot_be_written_is_an_output_error(
 
     assert str(caught.value) == f"{tmp_path / name}: {words}"
     assert [path.name for path in tmp_path.iterdir()] == ["folder"]
+
+
+def test_all_is_written_where_a_stream_takes_a_part() -> None:
+    class Takes(io.BytesIO):
+        def write(self, data, /) -> int:  # type: ignore[override]
+            return super().write(data[:3])
+
+    stream = Takes()
+
+    write_all(stream, b"0123456789")
+
+    assert stream.getvalue() == b"0123456789"

@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import io
+import os
+import threading
+import time
+from collections.abc import Iterator
 
 import pytest
 
-from vlm_datakit.sources.pipe import Pipe
+from vlm_datakit.plan import MIB
+from vlm_datakit.sources.pipe import Pipe, ReadAhead
 
 
 def lines(pipe: Pipe, size: int = 99) -> list[bytes]:
@@ -68,3 +73,77 @@ def test_looking_twice_sees_the_same() -> None:
         b"one\n",
         b"one\ntwo\n",
     )
+
+
+class TestReadingAhead:
+    @pytest.fixture
+    def ends(self) -> Iterator[tuple[io.FileIO, io.FileIO]]:
+        """Return both ends of a pipe, unbuffered: the one to read, and the one to write."""
+        before = {*threading.enumerate()}
+        read, write = os.pipe()
+        with io.FileIO(write, "wb") as writing:
+            yield io.FileIO(read, closefd=False), writing
+        for thread in {*threading.enumerate()} - before:
+            thread.join(5)  # they end with the stream
+            assert not thread.is_alive()
+        os.close(read)
+
+    @pytest.mark.parametrize("size", [1, 7, 99])
+    def test_loses_and_tears_nothing(self, size: int) -> None:
+        text = b"".join(b"%d\n" % n for n in range(300_000))
+        pieces = io.BytesIO(text)
+
+        ahead = ReadAhead(pieces, 100)  # type: ignore[arg-type] - read() is all it needs
+
+        stream = io.BufferedReader(ahead, 64)
+        assert b"".join(iter(lambda: stream.readline(size), b"")) == text
+        assert stream.readline(size) == b""  # the end stays the end
+
+    def test_passes_a_line_on_before_the_next_one_comes(self, ends) -> None:
+        reading, writing = ends
+        stream = io.BufferedReader(ReadAhead(reading, MIB), MIB)
+
+        writing.write(b"one\n")
+        assert stream.readline(99) == b"one\n"
+        writing.write(b"two\n")
+        assert stream.readline(99) == b"two\n"
+
+    def test_stops_when_so_much_is_held(self, ends) -> None:
+        reading, writing = ends
+        os.set_blocking(writing.fileno(), False)
+        ahead = ReadAhead(reading, 2 * MIB)
+
+        written = refused = 0
+        while refused < 20:
+            count = writing.write(bytes(MIB // 16))
+            written += count or 0
+            refused = 0 if count else refused + 1
+            time.sleep(0 if count else 0.01)
+
+        assert 2 * MIB <= written <= 4 * MIB  # what is held, the last piece, the pipe's own
+        writing.close()
+        assert len(io.BufferedReader(ahead).read()) == written
+
+    def test_waits_for_a_pipe_that_others_have_set_to_answer_at_once(self, ends) -> None:
+        reading, writing = ends
+        os.set_blocking(reading.fileno(), False)
+        stream = io.BufferedReader(ReadAhead(reading, MIB))
+        time.sleep(0.05)
+
+        writing.write(b"late\n")
+
+        assert stream.readline(99) == b"late\n"
+
+    def test_raises_what_reading_raised_where_it_did(self) -> None:
+        class Breaks(io.BytesIO):
+            def read(self, _: int | None = -1, /) -> bytes:
+                if piece := super().read(4):
+                    return piece
+                raise OSError(5, "Input/output error")
+
+        stream = io.BufferedReader(ReadAhead(Breaks(b"one\ntwo\n"), MIB))  # type: ignore[arg-type]
+
+        assert [stream.readline(99), stream.readline(99)] == [b"one\n", b"two\n"]
+        for _ in range(2):
+            with pytest.raises(OSError, match="Input/output error"):
+                stream.readline(99)

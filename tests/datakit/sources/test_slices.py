@@ -45,9 +45,8 @@ def test_slices_are_numbered_over_all_files(file: SourceFile) -> None:
     assert [(s.number, s.file, s.start, s.end) for s in slices] == [
         (0, file, 0, 14),
         (1, file, 14, 19),
-        (2, pipe, 0, None),
-        (3, file, 0, 14),
-        (4, file, 14, 19),
+        (2, file, 0, 14),
+        (3, file, 14, 19),
     ]
 
 

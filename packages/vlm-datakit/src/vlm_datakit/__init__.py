@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from vlm_datakit.formats.format import Format
     from vlm_datakit.importing import ImportRequest, import_dataset
     from vlm_datakit.plan import FetchPolicy, Limits, RejectsAllowed
+    from vlm_datakit.runner.on_ray import RayCluster
     from vlm_datakit.runner.run import RunOptions
     from vlm_datakit.samples import make_samples
     from vlm_datakit.shards.reader import ShardSet, open_shards
@@ -54,6 +55,7 @@ _HOMES = {
     "formats.format": ("Format",),
     "importing": ("ImportRequest", "import_dataset"),
     "plan": ("FetchPolicy", "Limits", "RejectsAllowed"),
+    "runner.on_ray": ("RayCluster",),
     "runner.run": ("RunOptions",),
     "samples": ("make_samples",),
     "shards.reader": ("ShardSet", "open_shards"),
@@ -74,6 +76,7 @@ __all__ = [
     "Message",
     "OutputError",
     "Progress",
+    "RayCluster",
     "Reason",
     "Rejected",
     "RejectsAllowed",

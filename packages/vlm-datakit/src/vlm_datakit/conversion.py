@@ -16,8 +16,6 @@ from vlm_datakit.fetching.addresses import allowed_hosts
 from vlm_datakit.plan import FetchPolicy, ImagePolicy, Limits, SourceFile
 from vlm_datakit.rendering import Rendered, render
 from vlm_datakit.runner.stages import image_roots, open_pictures, opener
-from vlm_datakit.shards.manifest import read_manifest
-from vlm_datakit.shards.reader import open_shards
 from vlm_datakit.sources.jsonl import Span, read_rows
 from vlm_datakit.sources.pipe import Lines
 from vlm_datakit.walk import Stages, convert_rows
@@ -151,11 +149,19 @@ def convert_stages(
 
 
 def convert_stream(
-    stream: Lines, file: SourceFile, request: ConvertRequest
+    stream: Lines, file: SourceFile, request: ConvertRequest, start: int = 0, first_line: int = 1
 ) -> Generator[Rendered | Rejected]:
-    """Convert JSON lines from a stream, in order, holding one row or one window of rows."""
-    max_line_bytes = request.limits.max_line_bytes
-    span = Span(file.name, max_line_bytes=max_line_bytes, keep_raw=request.rejects_raw)
+    """Convert JSON lines from a stream, in order, holding one row or one window of rows.
+
+    Args:
+        stream: Binary lines.
+        file: What they are called, and where its pictures may lie.
+        request: Formats, folders, limits.
+        start: The offset of the stream's first byte, if it is a part of the file.
+        first_line: The number of its first line.
+    """
+    max_line_bytes, keep_raw = request.limits.max_line_bytes, request.rejects_raw
+    span = Span(file.name, start, None, max_line_bytes, keep_raw, first_line=first_line)
     return _rendered(read_rows(stream, span), request, image_roots(file, ()))
 
 
@@ -168,6 +174,9 @@ def convert_shards(
         SourceError: if the folder is not a finished import.
         UsageError: for an unknown split.
     """
+    from vlm_datakit.shards.manifest import read_manifest  # rows of files need no Arrow
+    from vlm_datakit.shards.reader import open_shards
+
     target = formats.get(request.target)
     for name in [split] if split else list(read_manifest(folder)["splits"]):
         for index, conversation in enumerate(open_shards(folder, name)):

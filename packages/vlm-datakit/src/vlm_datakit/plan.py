@@ -69,7 +69,9 @@ class FetchPolicy:
 class SourceFile:
     """One input file: the split it feeds, the name rows are known by, and its identity.
 
-    ``size_bytes`` and ``mtime_ns`` are None for a pipe, which cannot resume.
+    ``size_bytes`` and ``mtime_ns`` are None for a pipe, which cannot resume. A file that lies
+    elsewhere has an address as its ``path``, and instead of ``mtime_ns`` the ``etag`` by which
+    its file system tells versions apart: an ETag, a hash or a time.
     """
 
     split: str
@@ -77,21 +79,34 @@ class SourceFile:
     path: str
     size_bytes: int | None
     mtime_ns: int | None
+    etag: str | None = None
 
     @property
     def is_pipe(self) -> bool:
         """Whether the bytes come once, from standard input."""
         return self.size_bytes is None
 
+    @property
+    def is_remote(self) -> bool:
+        """Whether ``path`` is an address, such as ``s3://bucket/rows.jsonl``."""
+        return self.etag is not None
+
 
 @dataclass(frozen=True, slots=True)
 class Slice:
-    """A run of whole lines of one file: the unit of work, of resume and of parallelism."""
+    """A run of whole lines of one file: the unit of work, of resume and of parallelism.
+
+    ``first_line`` is the number of the line at ``start``, where it is known without reading.
+    ``spooled`` is the file that holds the bytes of a slice of standard input meanwhile; without
+    it, those bytes still come in, and the slice ends with the line that reaches ``end``.
+    """
 
     number: int
     file: SourceFile
     start: int
-    end: int | None  # None: to the end of the stream
+    end: int
+    first_line: int | None = None
+    spooled: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,7 +134,7 @@ class Plan:
 def fingerprint(plan: Plan) -> str:
     """Return the plan's identity: 64 hex digits, the same for plans that give the same bytes.
 
-    A file counts by split, name, size and modification time, not by where it lies.
+    A file counts by split, name, size and modification time or etag, not by where it lies.
 
     Example:
         >>> one = Plan((SourceFile("train", "a.jsonl", "/x/a.jsonl", 10, 7),), "openai")
@@ -136,6 +151,8 @@ def plan_facts(plan: Plan) -> dict[str, Any]:
     facts: dict[str, Any] = asdict(plan)
     for file in facts["files"]:
         del file["path"]
+        if file["etag"] is None:  # as plans were before files had one
+            del file["etag"]
     return facts
 
 

@@ -16,11 +16,12 @@ from vlm_datakit.errors import RowError, SourceError, VlmDataKitError
 from vlm_datakit.images.header import check_decodes
 from vlm_datakit.plan import Plan, SourceFile
 from vlm_datakit.runner.stages import open_pictures, stages_of
-from vlm_datakit.runner.work import reject_line
 from vlm_datakit.shards.duplicates import Pictures, find_duplicates
 from vlm_datakit.shards.manifest import read_manifest, size_of
 from vlm_datakit.shards.reader import open_shards
-from vlm_datakit.sources.jsonl import BUFFER_BYTES, Span, read_rows
+from vlm_datakit.sinks.ledger import reject_line
+from vlm_datakit.sources.jsonl import Span, read_rows
+from vlm_datakit.sources.opening import open_source
 from vlm_datakit.sources.pipe import Lines
 from vlm_datakit.walk import convert_rows
 
@@ -102,7 +103,7 @@ def _walked(
     if pipe is not None:
         yield from convert_rows(read_rows(pipe, span), stages)
         return
-    with Path(file.path).open("rb", buffering=BUFFER_BYTES) as stream:
+    with open_source(file) as stream:
         yield from convert_rows(read_rows(stream, span), stages)
 
 

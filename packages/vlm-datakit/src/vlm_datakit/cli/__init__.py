@@ -90,6 +90,8 @@ def main() -> NoReturn:
     _open_closed_streams()
     # The system's allocator gives memory back: 25 MB less at the most, and no slower.
     os.environ.setdefault("ARROW_DEFAULT_MEMORY_POOL", "system")
+    # Arrow imports NumPy, whose algebra, which nobody here needs, starts a thread on each core.
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     try:
         code = vlm_datakit.main(prog_name="vlm-datakit", standalone_mode=False)
         sys.stdout.flush()

@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Iterator
 from contextlib import ExitStack, closing, nullcontext
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -25,12 +25,10 @@ from vlm_datakit.cli.talk import say, say_counts, say_refused
 from vlm_datakit.errors import TooManyRejects, UsageError
 
 if TYPE_CHECKING:
-    from vlm_datakit.conversation import Rejected
     from vlm_datakit.conversion import ConvertRequest
-    from vlm_datakit.rendering import Rendered
+    from vlm_datakit.plan import SourceFile
+    from vlm_datakit.portions import Portion
     from vlm_datakit.sources.pipe import Pipe
-
-_SHOWN = 20
 
 
 @click.command("convert")
@@ -49,6 +47,12 @@ _SHOWN = 20
     "--allow-loss", is_flag=True, help="Leave out what the target cannot hold, and count it."
 )
 @click.option("--overwrite", is_flag=True, help="Replace OUT and the ledger if they exist.")
+@click.option(
+    "--workers",
+    type=click.IntRange(1),
+    metavar="N",
+    help="Processes at work at once [default: 1; of a file, one a core and 128 MiB]",
+)
 @quiet_option
 def command(source: str, output: str, **given: Any) -> None:
     """Turn rows of one format into another.
@@ -57,6 +61,7 @@ def command(source: str, output: str, **given: Any) -> None:
     standard output. Good rows go out; refused ones are named, and the exit code is 6.
     """
     from vlm_datakit.conversion import ConvertRequest
+    from vlm_datakit.sinks.jsonl import write_all
 
     if output != "-" and output == given["rejects"]:
         raise UsageError(f"{output}: rows and refused rows cannot go into one file")
@@ -71,49 +76,67 @@ def command(source: str, output: str, **given: Any) -> None:
         fetch_policy(given),
     )
     with ExitStack() as stack:
-        outcomes = _outcomes(source, request, given, stack)
+        portions = _portions(source, request, given, stack)
         out = stack.enter_context(_opened(output, overwrite=given["overwrite"]))
         ledger = stack.enter_context(_ledger(given["rejects"], overwrite=given["overwrite"]))
         counts = _Counts()
-        for outcome in outcomes:
-            out.write(counts.line(outcome, ledger, quiet=given["quiet"]))
+        for portion in portions:
+            write_all(out, portion.written)
+            if ledger is not None:
+                ledger.write(portion.ledger)
+            elif not given["quiet"]:
+                counts.say_first(portion)
+            counts.add(portion)
         out.flush()
     counts.conclude(quiet=given["quiet"])
 
 
-def _outcomes(
+def _portions(
     source: str, request: ConvertRequest, given: dict[str, Any], stack: ExitStack
-) -> Iterator[Rendered | Rejected]:
+) -> Iterator[Portion]:
     from dataclasses import replace
 
     from vlm_datakit import formats
-    from vlm_datakit.conversion import convert_shards, convert_stream
+    from vlm_datakit.conversion import convert_shards
+    from vlm_datakit.conversion_workers import convert_portions, workers_worth
     from vlm_datakit.importing import check_roots, find_files, is_folder, look_at
+    from vlm_datakit.portions import portion_of
 
     formats.get(request.target)
     check_roots(request.image_roots)
     if source != "-" and is_folder(source):
-        return convert_shards(Path(source), given["split"], request)
+        _check_one_worker(given, "a finished import")
+        return map(portion_of, convert_shards(Path(source), given["split"], request))
     if given["split"]:
         raise UsageError("--split chooses from a finished import; a file of rows has none")
-    (file,) = find_files([source])
-    stream = _stream(source, stack)
+    if request.fetch is not None:
+        _check_one_worker(given, "--fetch")
+    file, *others = find_files([source])
+    if others:
+        raise UsageError("IN is a folder of several files; convert reads one at a time")
+    stream = _stream(file, stack)
     if request.source == "auto":
         found = look_at(file, stream, None)
         request = replace(request, source=found.format)
         if not given["quiet"]:
             say(f"{file.name}: read as {found.format} ({found.evidence})")
     formats.get(request.source)
-    return stack.enter_context(closing(convert_stream(stream, file, request)))
+    workers = given["workers"] or workers_worth(file, request)
+    return stack.enter_context(closing(convert_portions(stream, file, request, workers)))
 
 
-def _stream(source: str, stack: ExitStack) -> Pipe:
-    from vlm_datakit.sources.jsonl import BUFFER_BYTES
+def _check_one_worker(given: dict[str, Any], what: str) -> None:
+    if (given["workers"] or 1) > 1:
+        raise UsageError(f"--workers: {what} is done by one process")
+
+
+def _stream(file: SourceFile, stack: ExitStack) -> Pipe:
+    from vlm_datakit.sources.opening import open_source
     from vlm_datakit.sources.pipe import Pipe, standard_input
 
-    if source == "-":
+    if file.is_pipe:
         return standard_input()
-    return Pipe(stack.enter_context(Path(source).open("rb", buffering=BUFFER_BYTES)))
+    return Pipe(stack.enter_context(open_source(file)))
 
 
 def _opened(output: str, *, overwrite: bool) -> Any:
@@ -135,23 +158,17 @@ class _Counts:
         self._rows = 0
         self._reasons, self._warnings = Counter[str](), Counter[str]()
 
-    def line(self, outcome: Rendered | Rejected, ledger: IO[bytes] | None, *, quiet: bool) -> bytes:
-        """Return what to write for a row: its line, or nothing for a refused one."""
-        from vlm_datakit.conversation import Rejected
-        from vlm_datakit.runner.work import reject_line
-        from vlm_datakit.sinks.jsonl import json_line
-        from vlm_datakit.sinks.ledger import ledger_line
+    def add(self, portion: Portion) -> None:
+        """Count the rows of a portion."""
+        self._rows += portion.rows
+        self._reasons.update(portion.by_reason)
+        self._warnings.update(portion.warnings)
 
-        self._rows += 1
-        if not isinstance(outcome, Rejected):
-            self._warnings.update({str(warned.reason) for warned in outcome.warnings})
-            return json_line(outcome.row)
-        self._reasons[str(outcome.reason)] += 1
-        if ledger is not None:
-            ledger.write(ledger_line(outcome))
-        elif not quiet and self._reasons.total() <= _SHOWN:
-            say_refused([reject_line(outcome)])
-        return b""
+    def say_first(self, portion: Portion) -> None:
+        """Name the refused rows of the next portion if they are among the first of all."""
+        from vlm_datakit.portions import SHOWN
+
+        say_refused(portion.refused[: max(0, SHOWN - self._reasons.total())])
 
     def conclude(self, *, quiet: bool) -> None:
         """Say how it went.

@@ -29,6 +29,7 @@ from vlm_datakit.plan import parse_rejects_allowed, parse_stride
 if TYPE_CHECKING:
     from vlm_datakit.importing import ImportRequest
     from vlm_datakit.plan import Plan
+    from vlm_datakit.runner.on_ray import RayCluster
     from vlm_datakit.sources.pipe import Pipe
     from vlm_datakit.sources.survey import Survey
 
@@ -57,6 +58,18 @@ if TYPE_CHECKING:
     help="Processes at work at once [default: one a core and 128 MiB; with --fetch, always 1]",
 )
 @click.option(
+    "--engine",
+    type=click.Choice(["processes", "ray"]),
+    default="processes",
+    show_default=True,
+    help="Who does the slices: processes here, or a Ray cluster; --workers bounds either.",
+)
+@click.option(
+    "--ray-address",
+    metavar="HOST:PORT",
+    help="The Ray cluster [default: $RAY_ADDRESS, else the one that runs here, else a new one]",
+)
+@click.option(
     "--slices",
     metavar="I::N",
     help="Do every N-th slice from the I-th on, beside other such jobs; `finish` commits.",
@@ -65,6 +78,9 @@ if TYPE_CHECKING:
 @quiet_option
 def command(sources: tuple[str, ...], **given: Any) -> None:
     """Turn rows into normalized shards.
+
+    FILE holds JSON lines; a folder gives those of a split. Either may be an address that
+    fsspec knows, such as s3://bucket/rows.jsonl.
 
     After a kill the same command goes on, and the bytes are the same for any number of
     workers and jobs. Refused rows stand in OUT/rejects with their reasons; if there are more
@@ -105,6 +121,8 @@ def command(sources: tuple[str, ...], **given: Any) -> None:
 def _check_job(given: dict[str, Any]) -> None:
     """Refuse what is no consent and no stride before anything is read."""
     parse_rejects_allowed(given["max_rejects"] or "0")
+    if given["ray_address"] is not None and given["engine"] != "ray":
+        raise UsageError("--ray-address says where --engine ray works: add --engine ray")
     if given["slices"] is not None:
         parse_stride(given["slices"])
         if given["max_rejects"] is not None:
@@ -148,11 +166,19 @@ def _run(plan: Plan, out: str, pipe: Pipe | None, given: dict[str, Any]) -> Summ
 
     allowed = parse_rejects_allowed(given["max_rejects"] or "0")
     workers = given["workers"] or default_workers(plan)
-    options = RunOptions(allowed, given["overwrite"], pipe, workers)
+    options = RunOptions(allowed, given["overwrite"], pipe, workers, _ray_cluster(given))
     with progress_listener(quiet=given["quiet"]) as listener:
         if given["slices"] is None:
             return run(plan, Path(out), options, listener)
         return run_part(plan, Path(out), parse_stride(given["slices"]), options, listener)
+
+
+def _ray_cluster(given: dict[str, Any]) -> RayCluster | None:
+    from vlm_datakit.runner.on_ray import RayCluster
+
+    if given["engine"] != "ray":
+        return None
+    return RayCluster(given["ray_address"], given["workers"])
 
 
 def _say_part(part: Part) -> None:

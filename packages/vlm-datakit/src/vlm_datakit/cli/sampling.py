@@ -27,11 +27,12 @@ def command(
     Broken rows are spoiled on purpose: an import refuses each of them.
     """
     from vlm_datakit.sampling import SampleRequest, sample_lines
-    from vlm_datakit.sinks.jsonl import open_new
+    from vlm_datakit.sinks.jsonl import open_new, write_all
 
     request = SampleRequest(count, broken, seed, target)
     if output == "-":
-        sys.stdout.buffer.writelines(sample_lines(request, None))
+        for line in sample_lines(request, None):
+            write_all(sys.stdout.buffer, line)
         sys.stdout.buffer.flush()
         return
     path = Path(output)

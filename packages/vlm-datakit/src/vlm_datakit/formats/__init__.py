@@ -3,16 +3,40 @@
 from __future__ import annotations
 
 import importlib
+from collections.abc import Callable
 from difflib import get_close_matches
+from typing import Any
 
 from vlm_datakit.errors import UsageError
 from vlm_datakit.formats import openai, preference, simple, trl
-from vlm_datakit.formats.format import Format
+from vlm_datakit.formats.format import Fields, Format
+from vlm_datakit.plain import Plain, PlainDraft
 
 FORMATS = {
     format_.name: format_
     for format_ in (openai.FORMAT, simple.FORMAT, trl.FORMAT, preference.FORMAT)
 }
+
+
+_PLAIN: dict[Callable[..., Any], Plain] = {
+    module.parse: module.plain for module in (openai, simple, trl, preference)
+}
+
+
+def plain_of(format_: Format) -> Plain:
+    """Return what knows the plain rows of a format: what its `parse` finds nothing to say of.
+
+    By the parser, not the name: a format of your own that parses otherwise has none.
+
+    Example:
+        >>> plain_of(FORMATS["simple"])({"text": "2 + 2?", "response": "4"}).texts
+        ('2 + 2?', '4')
+    """
+    return _PLAIN.get(format_.parse, _no_plain_rows)
+
+
+def _no_plain_rows(fields: Fields) -> PlainDraft | None:  # noqa: ARG001 - a `Plain`
+    return None
 
 
 def get(name: str) -> Format:

@@ -10,7 +10,6 @@ import pybase64
 
 from vlm_datakit.conversation import Conversation, Draft, Image, Warned
 from vlm_datakit.errors import Reason
-from vlm_datakit.plain import Plain, PlainDraft
 
 Fields = Mapping[str, Any]
 
@@ -23,11 +22,6 @@ class Evidence:
     words: str
 
 
-def no_plain_rows(fields: Fields) -> PlainDraft | None:  # noqa: ARG001 - a `Plain`
-    """Say of every row that it has to be parsed."""
-    return None
-
-
 @dataclass(frozen=True, slots=True)
 class Format:
     """One row format.
@@ -38,8 +32,6 @@ class Format:
         render: A conversation to a row of JSON values. What `losses` names is left out.
         losses: What of a conversation the format cannot hold; empty if all comes back.
         recognise: Evidence that a row is of this format, or None.
-        plain: What `parse` makes of a row with nothing but texts and pictures in it, if
-            it refuses nothing and warns of nothing; None for any other row.
     """
 
     name: str
@@ -47,7 +39,6 @@ class Format:
     render: Callable[[Conversation], dict[str, Any]]
     losses: Callable[[Conversation], tuple[Warned, ...]]
     recognise: Callable[[Fields], Evidence | None]
-    plain: Plain = no_plain_rows
 
 
 def lost(where: str, what: str) -> Warned:

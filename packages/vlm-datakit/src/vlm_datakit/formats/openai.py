@@ -231,4 +231,4 @@ def recognise(fields: Fields) -> Evidence | None:
     return Evidence(2, "rows have messages with roles") if "role" in messages[0] else None
 
 
-FORMAT = Format("openai", parse, render, losses, recognise, plain)
+FORMAT = Format("openai", parse, render, losses, recognise)

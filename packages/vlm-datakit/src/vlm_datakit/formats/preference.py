@@ -101,4 +101,4 @@ def recognise(fields: Fields) -> Evidence | None:
     return None
 
 
-FORMAT = Format("preference", parse, render, losses, recognise, plain)
+FORMAT = Format("preference", parse, render, losses, recognise)

@@ -120,4 +120,4 @@ def recognise(fields: Fields) -> Evidence | None:
     return None
 
 
-FORMAT = Format("simple", parse, render, losses, recognise, plain)
+FORMAT = Format("simple", parse, render, losses, recognise)

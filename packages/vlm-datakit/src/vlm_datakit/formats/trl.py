@@ -239,4 +239,4 @@ def recognise(fields: Fields) -> Evidence | None:
     return None
 
 
-FORMAT = Format("trl", parse, render, losses, recognise, plain)
+FORMAT = Format("trl", parse, render, losses, recognise)

@@ -15,9 +15,9 @@ from typing import Any
 
 from vlm_datakit.errors import OutputError
 from vlm_datakit.plan import Plan
+from vlm_datakit.runner.job import DATA, RECEIPTS, REJECTS, SPOOL, write_settled
 from vlm_datakit.runner.output import CARD, PRIVATE, listed_files
 from vlm_datakit.runner.stages import FETCHED
-from vlm_datakit.runner.work import DATA, RECEIPTS, REJECTS, write_settled
 from vlm_datakit.shards.card import card
 from vlm_datakit.shards.manifest import FILE_NAME, Receipt, manifest_of, to_json
 from vlm_datakit.shards.writer import sync_folder
@@ -62,6 +62,7 @@ def prepare(place: Place) -> None:
             )
         standing.rename(mine)
     _make_folders(place)
+    shutil.rmtree(place.work / SPOOL, ignore_errors=True)
     for leftover in (*place.work.glob(".*"), *place.work.glob("*/.*")):
         leftover.unlink(missing_ok=True)
 

@@ -1,4 +1,4 @@
-"""Who does slices: one after the other here, or many at once in other processes.
+"""Who does slices: this process, others beside it, or those of a Ray cluster.
 
 An engine is a function from a job and slices to their receipts, in any order. What goes
 in pickles and what comes back is small; rows never leave the process that reads them.
@@ -14,16 +14,19 @@ from functools import partial
 from pathlib import Path
 
 from vlm_datakit.plan import MIB, Plan, Slice
-from vlm_datakit.runner.pool import pool
+from vlm_datakit.runner.job import Job
+from vlm_datakit.runner.on_ray import RayCluster, on_ray
+from vlm_datakit.runner.pool import piped_pool, pool
 from vlm_datakit.runner.progress import REPORTS_EVERY_S, Pulse, Report
 from vlm_datakit.runner.stages import open_pictures
-from vlm_datakit.runner.work import NO_EDGES, Edges, Job, run_slice
+from vlm_datakit.runner.work import NO_EDGES, Edges, run_slice
 from vlm_datakit.shards.manifest import Receipt
-from vlm_datakit.sources.pipe import Lines
+from vlm_datakit.sources.pipe import Pipe
 from vlm_datakit.sources.slices import NAMED_PICTURES_BYTES
 
-#: Does slices and yields their receipts. Whoever stops early closes it.
-Engine = Callable[[Job, Sequence[Slice], Report], Generator[Receipt, None, None]]
+#: Does slices and yields their receipts. Whoever stops early closes it. Those of a pipe are
+#: cut while they are taken.
+Engine = Callable[[Job, Iterator[Slice], Report], Generator[Receipt, None, None]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,17 +34,19 @@ class Means:
     """What an engine may use.
 
     ``workers`` is the most processes; ``kept_open`` are descriptors that a worker holds as
-    long as it lives, such as that of the lock; ``fetched`` is where fetched pictures stay.
+    long as it lives, such as that of the lock; ``fetched`` is where fetched pictures stay;
+    ``ray`` does all slices, if there is one.
     """
 
     workers: int = 1
-    pipe: Lines | None = None
+    pipe: Pipe | None = None
     fetched: Path | None = None
     kept_open: tuple[int, ...] = ()
+    ray: RayCluster | None = None
 
 
 def inline(
-    job: Job, slices: Sequence[Slice], report: Report, edges: Edges = NO_EDGES
+    job: Job, slices: Iterator[Slice], report: Report, edges: Edges = NO_EDGES
 ) -> Generator[Receipt, None, None]:
     """Do slices one after the other in this process."""
     for slice_ in slices:
@@ -51,14 +56,18 @@ def inline(
 
 @contextmanager
 def open_engine(job: Job, slices: Sequence[Slice], means: Means) -> Iterator[Engine]:
-    """Open the engine for these slices.
+    """Open the engine for these slices, and those of a pipe if there is one.
 
-    A pipe and a single slice stay in this process; so does a plan that fetches, whose
-    connections are counted in one process.
+    A single slice stays in this process; so does a plan that fetches, whose connections are
+    counted in one process.
     """
-    workers = min(means.workers, len(slices))
-    if workers > 1 and means.pipe is None and job.plan.fetch is None:
-        yield partial(pool, workers=workers, kept_open=means.kept_open)
+    if means.ray is not None and slices:
+        yield partial(on_ray, cluster=means.ray, kept_open=means.kept_open)
+        return
+    workers = min(means.workers, len(slices)) if means.pipe is None else means.workers
+    if workers > 1 and job.plan.fetch is None:
+        many = pool if means.pipe is None else partial(piped_pool, pipe=means.pipe)
+        yield partial(many, workers=workers, kept_open=means.kept_open)
         return
     with open_pictures(job.plan.fetch, job.plan.limits, means.fetched) as pictures:
         yield partial(inline, edges=Edges(means.pipe, pictures))

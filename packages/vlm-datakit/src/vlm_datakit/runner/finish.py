@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,12 +10,14 @@ from vlm_datakit.errors import OutputError, SourceError
 from vlm_datakit.events import Summary
 from vlm_datakit.plan import RejectsAllowed, plan_differences, plan_facts
 from vlm_datakit.runner.commit import Place, commit, is_being_committed, prepare
+from vlm_datakit.runner.job import REJECTS
 from vlm_datakit.runner.outcome import check_consent, finished_before, summary_of
 from vlm_datakit.runner.output import State, changed_files, locked, state_of
 from vlm_datakit.runner.plans import StoredPlan, read_plan
 from vlm_datakit.runner.receipts import proven
-from vlm_datakit.runner.work import REJECTS, check_unchanged
+from vlm_datakit.runner.work import check_unchanged
 from vlm_datakit.shards.manifest import Receipt, read_manifest
+from vlm_datakit.sources.opening import is_in_sight
 
 _SHOWN = 8
 _AGAIN = "run the import again without --slices: it does only what is missing, and commits"
@@ -49,8 +50,7 @@ def finish(out: Path, allowed: RejectsAllowed) -> Summary:
             raise SourceError(f"{stored.plan.files[0].name}: no rows; nothing was written")
         check_consent(place.work / REJECTS, stored.plan.files, summary, allowed)
         for file in stored.plan.files:
-            with suppress(OSError):
-                Path(file.path).stat()
+            if is_in_sight(file):
                 check_unchanged(file)
         commit(place, stored.plan, progress.receipts)
     return summary

@@ -10,6 +10,7 @@ from vlm_datakit.plan import Plan
 from vlm_datakit.shards.writer import settle, temporary_path
 
 DATA, REJECTS, RECEIPTS = "data", "rejects", "receipts"
+SPOOL = "spool"  # slices of standard input, until they are done
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from vlm_datakit.plan import FetchPolicy, ImagePolicy, Limits, Plan, SourceFile, fingerprint
-from vlm_datakit.runner.work import write_settled
+from vlm_datakit.runner.job import write_settled
 
 FILE_NAME = "plan.json"
 

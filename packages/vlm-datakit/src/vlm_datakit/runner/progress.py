@@ -53,13 +53,15 @@ class Board:
 
     Args:
         listener: Who hears of it, if anybody.
-        slices: All slices of this run or job.
+        slices: All slices of this run or job that are known.
+        is_open: Whether there will be more, of a pipe.
     """
 
-    def __init__(self, listener: Listener | None, slices: Sequence[Slice]) -> None:
+    def __init__(
+        self, listener: Listener | None, slices: Sequence[Slice], *, is_open: bool = False
+    ) -> None:
         self._listener, self._slices = listener, len(slices)
-        ends = [slice_.end for slice_ in slices]
-        self._total = None if None in ends else sum(map(_bytes_of, slices))
+        self._total = None if is_open else sum(map(_bytes_of, slices))
         self._going: dict[int, SliceProgress] = {}
         self._done = SliceProgress()
         self._resumed_bytes = self._slices_done = self._workers_lost = 0
@@ -71,8 +73,15 @@ class Board:
 
     def finish(self, slice_: Slice, receipt: Receipt) -> None:
         """Count a slice that is done."""
-        last = self._going.pop(slice_.number, SliceProgress())
-        self._add(receipt, last.done_bytes if slice_.end is None else _bytes_of(slice_))
+        self._going.pop(slice_.number, None)
+        self._add(receipt, _bytes_of(slice_))
+        self.tell()
+
+    def finish_piped(self, receipt: Receipt) -> None:
+        """Count a slice of a pipe; how many bytes it had is what it said last."""
+        last = self._going.pop(receipt.slice, SliceProgress())
+        self._slices += 1
+        self._add(receipt, last.done_bytes)
         self.tell()
 
     def report(self, number: int, so_far: SliceProgress | None) -> None:
@@ -112,4 +121,4 @@ class Board:
 
 
 def _bytes_of(slice_: Slice) -> int:
-    return (slice_.end or slice_.start) - slice_.start
+    return slice_.end - slice_.start

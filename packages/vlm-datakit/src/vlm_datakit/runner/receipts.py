@@ -6,7 +6,7 @@ from pathlib import Path
 
 from vlm_datakit.errors import OUTSIDE_REASONS
 from vlm_datakit.plan import Slice
-from vlm_datakit.runner.work import RECEIPTS, Job, receipt_path
+from vlm_datakit.runner.job import RECEIPTS, Job, receipt_path
 from vlm_datakit.shards.manifest import Receipt, has_its_files, parse_receipt
 
 

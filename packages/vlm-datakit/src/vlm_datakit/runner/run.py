@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
+from itertools import chain
 from pathlib import Path
 
 from vlm_datakit.errors import OutputError, SourceError, UsageError
@@ -20,6 +21,8 @@ from vlm_datakit.plan import (
 )
 from vlm_datakit.runner.commit import Place, commit, prepare, prepare_part
 from vlm_datakit.runner.engines import Means, open_engine
+from vlm_datakit.runner.job import REJECTS, Job
+from vlm_datakit.runner.on_ray import RayCluster, check_installed
 from vlm_datakit.runner.outcome import check_consent, finished_before, reasons_of, summary_of
 from vlm_datakit.runner.output import (
     State,
@@ -33,33 +36,38 @@ from vlm_datakit.runner.plans import store_plan
 from vlm_datakit.runner.progress import Board
 from vlm_datakit.runner.receipts import count_receipts, resumable
 from vlm_datakit.runner.stages import FETCHED
-from vlm_datakit.runner.work import REJECTS, Job, check_unchanged
+from vlm_datakit.runner.work import check_unchanged
 from vlm_datakit.shards.manifest import Receipt, read_manifest
 from vlm_datakit.sources.pipe import Pipe
-from vlm_datakit.sources.slices import cut
+from vlm_datakit.sources.slices import NAMED_PICTURES_BYTES, cut
+from vlm_datakit.sources.spool import cut_pipe
 
 
 @dataclass(frozen=True, slots=True)
 class RunOptions:
     """What does not change a byte: consent to refusals, leave to replace, the pipe, processes.
 
-    ``workers`` is the most processes that do slices at once; 1 does them in this one.
+    ``workers`` is the most processes that do slices at once; 1 does them in this one. ``ray``
+    is the cluster that does them instead.
     """
 
     rejects_allowed: RejectsAllowed = field(default_factory=RejectsAllowed)
     overwrite: bool = False
     pipe: Pipe | None = None
     workers: int = 1
+    ray: RayCluster | None = None
 
 
 def run(plan: Plan, out: Path, options: RunOptions, listener: Listener | None = None) -> Summary:
     """Run a plan into an output folder; run again after a kill, it goes on where it was.
 
     Raises:
+        UsageError: if Ray is not installed, or the plan reads standard input or fetches on it.
         TooManyRejects: beyond the consent; receipts are kept and nothing is committed.
         OutputError: the folder is not ours, locked, or finished under another plan.
         SourceError: no rows, a source changed while it was read, or a slice kills its workers.
     """
+    _check_means(plan, options)
     plan_id, was_there = fingerprint(plan), out.exists()
     if _is_finished(plan, plan_id, out, options):
         return finished_before(out)
@@ -72,7 +80,9 @@ def run(plan: Plan, out: Path, options: RunOptions, listener: Listener | None = 
         job = Job(plan, plan_id, place.work)
         slices = cut(plan.files, plan.slice_bytes)
         store_plan(place.work, plan, len(slices), job.token)
-        means = Means(options.workers, options.pipe, place.private / FETCHED, (lock,))
+        fetched = place.private / FETCHED
+        pipe = options.pipe if any(file.is_pipe for file in plan.files) else None
+        means = Means(options.workers, pipe, fetched, (lock,), options.ray)
         receipts, resumed = _receipts(job, slices, means, listener)
         summary = summary_of(out, receipts, resumed)
         if not summary.rows:
@@ -120,6 +130,16 @@ def run_part(
     return Part(str(out), len(slices), len(mine), done, resumed, rows, reasons_of(receipts))
 
 
+def _check_means(plan: Plan, options: RunOptions) -> None:
+    if options.ray is None:
+        return
+    if any(file.is_pipe for file in plan.files):
+        raise UsageError("--engine ray needs files: standard input comes once, to one process")
+    if plan.fetch is not None:
+        raise UsageError("--engine ray goes without --fetch, whose connections one process counts")
+    check_installed()
+
+
 def _check_divisible(plan: Plan, options: RunOptions) -> None:
     if any(file.is_pipe for file in plan.files):
         raise UsageError("--slices needs files: standard input comes once, to one process")
@@ -127,6 +147,8 @@ def _check_divisible(plan: Plan, options: RunOptions) -> None:
         raise UsageError("--slices goes without --fetch, whose connections one process counts")
     if options.overwrite:
         raise UsageError("--slices goes without --overwrite: name a new folder with -o")
+    if options.ray is not None:
+        raise UsageError("--slices goes without --engine ray, which gives out all slices itself")
 
 
 def _is_finished(plan: Plan, plan_id: str, out: Path, options: RunOptions) -> bool:
@@ -158,7 +180,7 @@ def _receipts(
     job: Job, slices: Sequence[Slice], means: Means, listener: Listener | None
 ) -> tuple[list[Receipt], int]:
     """Return the receipts of all slices in their order, and how many were there before."""
-    board = Board(listener, slices)
+    board = Board(listener, slices, is_open=means.pipe is not None)
     receipts = {}
     for slice_ in slices:
         if (receipt := resumable(job, slice_)) is not None:
@@ -168,11 +190,24 @@ def _receipts(
     resumed = len(receipts)
     missing = {slice_.number: slice_ for slice_ in slices if slice_.number not in receipts}
     todo = [*missing.values()]
+    coming = chain(todo, _piped(job.plan, means.pipe, len(slices)))
     with (
         open_engine(job, todo, means) as engine,
-        closing(engine(job, todo, board.report)) as done,
+        closing(engine(job, coming, board.report)) as done,
     ):
         for receipt in done:
             receipts[receipt.slice] = receipt
-            board.finish(missing[receipt.slice], receipt)
-    return [receipts[slice_.number] for slice_ in slices], resumed
+            if receipt.slice in missing:
+                board.finish(missing[receipt.slice], receipt)
+            else:
+                board.finish_piped(receipt)
+    return [receipts[number] for number in sorted(receipts)], resumed
+
+
+def _piped(plan: Plan, pipe: Pipe | None, first_number: int) -> Iterator[Slice]:
+    """Return the slices of standard input, if a plan reads it; they come behind all files."""
+    if pipe is None:
+        return iter(())
+    (file,) = [file for file in plan.files if file.is_pipe]
+    named = plan.slice_bytes == NAMED_PICTURES_BYTES
+    return cut_pipe(pipe, file, first_number, names_pictures=named)

@@ -83,8 +83,11 @@ def _temporary() -> tempfile.TemporaryDirectory[str]:
 
 
 def image_roots(file: SourceFile, extra: Sequence[str]) -> tuple[Path, ...]:
-    """Return the folders that rows of a file may read pictures from, resolved."""
-    own = () if file.is_pipe else (Path(file.path).parent,)
+    """Return the folders that rows of a file may read pictures from, resolved.
+
+    Beside a pipe and beside an address there is none.
+    """
+    own = () if file.is_pipe or file.is_remote else (Path(file.path).parent,)
     return tuple(Path(root).resolve() for root in (*own, *extra))
 
 

@@ -1,54 +1,68 @@
-"""The other end of the pool: a process that does slices until its parent is gone.
+"""The other end of a crew: a process that does tasks until its parent is gone.
 
 It holds one end of a socket whose other end only the parent holds. When the parent dies,
-however it dies, the socket ends, and so does this process, in the middle of a slice.
+however it dies, the socket ends, and so does this process, in the middle of a task.
 """
 
 from __future__ import annotations
 
 import os
 import pickle
+import socket
 import threading
 import traceback
-from multiprocessing.connection import Connection
+from collections.abc import Callable
+from dataclasses import dataclass
+from importlib import import_module
 from queue import SimpleQueue
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from vlm_datakit.errors import VlmDataKitError
-from vlm_datakit.plan import Slice
-from vlm_datakit.runner.progress import Pulse
-from vlm_datakit.runner.work import NO_EDGES, Job, run_slice
-from vlm_datakit.shards.manifest import Receipt
+from vlm_datakit.runner.line import Line
 
 
-def serve(line: Connection) -> NoReturn:
-    """Do the slices that come over the line; answer each with its receipt, or an error.
+@dataclass(frozen=True, slots=True)
+class Ready:
+    """The first that a worker says: it has started, and takes a task."""
 
-    Args:
-        line: Brings a job with the seconds between reports, and then slices.
-    """
-    job, every_s = line.recv()
-    slices = SimpleQueue[Slice]()
-    threading.Thread(target=_listen, args=(line, slices), daemon=True).start()
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What a task came to."""
+
+    value: Any
+
+
+def begin(descriptor: int, module: str) -> NoReturn:
+    """Be the process of a crew: run what a module serves over a socket."""
+    import_module(module).serve(Line(socket.socket(fileno=descriptor)))
+    raise SystemExit(f"{module}.serve came back")
+
+
+def attend(line: Line, do: Callable[[Any], object]) -> NoReturn:
+    """Do the tasks that come over the line; answer each with its `Answer`, or an error."""
+    tasks = SimpleQueue[Any]()
+    threading.Thread(target=_listen, args=(line, tasks), daemon=True).start()
     try:
+        line.send(Ready())
         while True:
-            line.send(_outcome(job, slices.get(), Pulse(line.send, every_s)))
+            line.send(_outcome(do, tasks.get()))
     except OSError:  # the parent is gone
         os._exit(1)
 
 
-def _listen(line: Connection, slices: SimpleQueue[Slice]) -> None:
-    """Wait for slices; end the process at once when the parent is gone."""
+def _listen(line: Line, tasks: SimpleQueue[Any]) -> None:
+    """Wait for tasks; end the process at once when the parent is gone."""
     try:
         while True:
-            slices.put(line.recv())
+            tasks.put(line.recv())
     except (EOFError, OSError):
         os._exit(1)
 
 
-def _outcome(job: Job, slice_: Slice, pulse: Pulse) -> Receipt | Exception:
+def _outcome(do: Callable[[Any], object], task: object) -> Answer | Exception:
     try:
-        return run_slice(job, slice_, NO_EDGES, pulse)
+        return Answer(do(task))
     except Exception as error:  # raised by the parent
         return portable(error)
 

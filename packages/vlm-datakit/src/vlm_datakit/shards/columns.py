@@ -62,16 +62,31 @@ def repeated(text: str, count: int) -> pa.Array:
     return pa.Array.from_buffers(pa.string(), count, buffers)
 
 
-def int32s(values: Sequence[int]) -> pa.Array:
-    """Return an int32 array of the values."""
-    buffer = pa.py_buffer(array("i", values))
-    return pa.Array.from_buffers(pa.int32(), len(values), [None, buffer])
+def spans(ends: array[int], data: bytearray) -> pa.Array:
+    """Return a binary array over memory: value n ends at ``ends[n + 1]``, where the next begins.
+
+    Example:
+        >>> spans(array("i", [0, 1, 3]), bytearray(b"abc")).to_pylist()
+        [b'a', b'bc']
+    """
+    buffers = [None, pa.py_buffer(ends), pa.py_buffer(data)]
+    return pa.Array.from_buffers(pa.binary(), len(ends) - 1, buffers)
+
+
+def int32s(values: array[int]) -> pa.Array:
+    """Return an int32 array over memory."""
+    return pa.Array.from_buffers(pa.int32(), len(values), [None, pa.py_buffer(values)])
 
 
 def lists(lengths: Sequence[int], flat: pa.Array) -> pa.Array:
     """Return a list array: value n takes the next ``lengths[n]`` of the flat array."""
-    kind = pa.list_(flat.type)
-    return pa.Array.from_buffers(kind, len(lengths), [None, offsets(lengths)], children=[flat])
+    return cut_at(array("i", accumulate(lengths, initial=0)), flat)
+
+
+def cut_at(ends: array[int], flat: pa.Array) -> pa.Array:
+    """Return a list array: value n of the flat array's values ends at ``ends[n + 1]``."""
+    buffers, kind = [None, pa.py_buffer(ends)], pa.list_(flat.type)
+    return pa.Array.from_buffers(kind, len(ends) - 1, buffers, children=[flat])
 
 
 def structs(fields: dict[str, Any]) -> pa.Array:

@@ -8,7 +8,7 @@ and the Qwen template then renders text parts as pictures.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from itertools import count
 from typing import Any
 
@@ -26,8 +26,6 @@ from vlm_datakit.conversation import (
 )
 from vlm_datakit.errors import SourceError
 from vlm_datakit.images.magic import HEAD_BYTES, media_type
-from vlm_datakit.plain import TEXT, PlainRow, Shape, conversation_of
-from vlm_datakit.shards import columns
 
 SCHEMA_VERSION = 1
 ID_CHARS = 16
@@ -103,109 +101,6 @@ def sections(conversation: Conversation) -> tuple[tuple[Message, ...], ...]:
         return (conversation.messages,)
     parts = (conversation.messages[:boundary], conversation.messages[boundary:])
     return (*parts, conversation.rejected) if conversation.rejected else parts
-
-
-def to_batch(
-    rows: Sequence[tuple[str, Conversation | PlainRow]], layout: str, *, with_images: bool
-) -> pa.RecordBatch:
-    """Return rows (id, conversation) as one record batch of the layout's schema."""
-    plain = [row for _, row in rows if isinstance(row, PlainRow)]
-    if len(plain) == len(rows):
-        arrays = _plain_arrays(plain, layout, with_images=with_images)
-    else:
-        found = [conversation_of(r) if isinstance(r, PlainRow) else r for _, r in rows]
-        arrays = _arrays(found, layout, with_images=with_images)
-    ids = columns.texts([row_id for row_id, _ in rows])
-    kind = schema(layout, with_images=with_images)
-    return pa.RecordBatch.from_arrays([ids, *arrays], schema=kind)
-
-
-def _arrays(rows: Sequence[Conversation], layout: str, *, with_images: bool) -> list[pa.Array]:
-    parts = [sections(row) for row in rows]
-    arrays = [_message_array([s[n] for s in parts]) for n in range(len(LAYOUTS[layout]))]
-    if with_images:
-        arrays += _image_arrays([row.images for row in rows])
-    tools = columns.texts([row.tools for row in rows])
-    return [*arrays, tools, columns.texts([_extras_text(section) for section in parts])]
-
-
-def _plain_arrays(rows: Sequence[PlainRow], layout: str, *, with_images: bool) -> list[pa.Array]:
-    """Return what `_arrays` would of the same rows as conversations."""
-    arrays = [_plain_message_array(rows, column) for column in range(len(LAYOUTS[layout]))]
-    if with_images:
-        arrays += _image_arrays([row.images for row in rows])
-    return [*arrays, *[columns.texts([None] * len(rows)) for _ in ("tools", "extras")]]
-
-
-def _plain_message_array(rows: Sequence[PlainRow], column: int) -> pa.Array:
-    places = {shape: _place(shape, column) for shape in {row.shape for row in rows}}
-    turns = [turn for row in rows for turn in row.shape[column]]
-    parts = "".join([turn.parts for turn in turns])
-    texts: list[str | None] = [text for row in rows for text in row.texts[places[row.shape]]]
-    if len(texts) == len(parts):
-        kinds = columns.repeated("text", len(parts))
-    else:
-        said = iter(texts)
-        texts = [next(said) if part == TEXT else None for part in parts]
-        kinds = columns.texts(["text" if part == TEXT else "image" for part in parts])
-    part = columns.structs({"type": kinds, "text": columns.texts(texts)})
-    content = columns.lists([len(turn.parts) for turn in turns], part)
-    roles = columns.texts([turn.role for turn in turns])
-    message = columns.structs({"role": roles, "content": content})
-    return columns.lists([len(row.shape[column]) for row in rows], message)
-
-
-def _place(shape: Shape, column: int) -> slice:
-    """Return where the texts of a column stand among those of a row."""
-    counts = [sum(turn.parts.count(TEXT) for turn in turns) for turns in shape]
-    start = sum(counts[:column])
-    return slice(start, start + counts[column])
-
-
-def _message_array(turns: Sequence[tuple[Message, ...]]) -> pa.Array:
-    messages = [message for row in turns for message in row]
-    parts = [part for message in messages for part in message.content]
-    part = columns.structs(
-        {
-            "type": columns.texts(["text" if isinstance(p, Text) else "image" for p in parts]),
-            "text": columns.texts([p.text if isinstance(p, Text) else None for p in parts]),
-        }
-    )
-    message = columns.structs(
-        {
-            "role": columns.texts([message.role for message in messages]),
-            "content": columns.lists([len(message.content) for message in messages], part),
-        }
-    )
-    return columns.lists([len(row) for row in turns], message)
-
-
-def _image_arrays(rows: Sequence[tuple[Image, ...]]) -> list[pa.Array]:
-    images = [image for row in rows for image in row]
-    lengths = [len(row) for row in rows]
-    paths = pa.nulls(len(images), pa.string())
-    stored = columns.structs(
-        {"bytes": columns.binaries([image.data for image in images]), "path": paths}
-    )
-    sizes = columns.structs(
-        {
-            "width": columns.int32s([image.width_px for image in images]),
-            "height": columns.int32s([image.height_px for image in images]),
-        }
-    )
-    return [columns.lists(lengths, stored), columns.lists(lengths, sizes)]
-
-
-def _extras_text(parts: Sequence[tuple[Message, ...]]) -> str | None:
-    """Return the extras of all messages, by message index over all columns, or None."""
-    found: dict[str, Any] = {}
-    for index, message in enumerate([message for section in parts for message in section]):
-        details = [part.detail for part in message.content if isinstance(part, ImageRef)]
-        if message.extras:
-            found[str(index)] = dict(message.extras)
-        if details and any(detail is not None for detail in details):
-            found.setdefault(str(index), {})["detail"] = details
-    return orjson.dumps(found).decode() if found else None
 
 
 def from_columns(row: Mapping[str, Any], layout: str) -> Conversation:

@@ -14,10 +14,11 @@ from typing import Self
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from vlm_datakit.conversation import Conversation, Text
-from vlm_datakit.plain import PlainRow, plain_bytes
+from vlm_datakit.conversation import Conversation
+from vlm_datakit.plain import PlainRow
 from vlm_datakit.plan import MIB
-from vlm_datakit.shards.layout import schema, to_batch
+from vlm_datakit.shards.batch import Batch
+from vlm_datakit.shards.layout import schema
 from vlm_datakit.shards.manifest import ShardFile
 
 _IMAGE_BYTES = "images.list.element.bytes"
@@ -60,8 +61,7 @@ class ShardWriter:
     def __init__(self, folder: Path, spec: ShardSpec) -> None:
         self._folder, self._spec = folder, spec
         self._schema = schema(spec.layout, with_images=spec.with_images)
-        self._rows: list[tuple[str, Conversation | PlainRow]] = []
-        self._pending_bytes = 0
+        self._batch = Batch(spec.layout, with_images=spec.with_images)
         self._writer: pq.ParquetWriter | None = None
         self._file_rows = self._file_groups = 0
         self._done: list[ShardFile] = []
@@ -76,10 +76,9 @@ class ShardWriter:
 
     def add(self, row_id: str, row: Conversation | PlainRow) -> None:
         """Append one row; a full row group is written out at once."""
-        self._rows.append((row_id, row))
-        self._pending_bytes += plain_bytes(row) if isinstance(row, PlainRow) else _size(row)
+        self._batch.add(row_id, row)
         sizes = self._spec.sizes
-        if self._pending_bytes >= sizes.group_bytes or len(self._rows) >= sizes.group_rows:
+        if self._batch.size_bytes >= sizes.group_bytes or len(self._batch) >= sizes.group_rows:
             self._write_group()
 
     def close(self) -> tuple[ShardFile, ...]:
@@ -89,17 +88,15 @@ class ShardWriter:
         return tuple(self._done)
 
     def _write_group(self) -> None:
-        if not self._rows:
+        if not self._batch:
             return  # an empty row group breaks load_dataset
         if self._writer is None:
             self._writer = self._opened()
-        spec = self._spec
-        batch = to_batch(self._rows, spec.layout, with_images=spec.with_images)
-        self._rows, self._pending_bytes = [], 0  # before the pages take as much once more
-        self._writer.write_batch(batch, row_group_size=batch.num_rows)
-        self._file_rows += batch.num_rows
+        rows = self._batch.taken()
+        self._writer.write_batch(rows, row_group_size=rows.num_rows)
+        self._file_rows += rows.num_rows
         self._file_groups += 1
-        if self._temporary().stat().st_size >= spec.sizes.shard_bytes:
+        if self._temporary().stat().st_size >= self._spec.sizes.shard_bytes:
             self._finish_file()
 
     def _opened(self) -> pq.ParquetWriter:
@@ -141,19 +138,6 @@ def _leaves(path: str, kind: pa.DataType) -> list[str]:
     if pa.types.is_struct(kind):
         return [leaf for inner in kind for leaf in _leaves(f"{path}.{inner.name}", inner.type)]
     return [path]
-
-
-def _size(conversation: Conversation) -> int:
-    size = len(conversation.tools or "")
-    for image in conversation.images:
-        size += len(image.data)
-    for message in conversation.messages + conversation.rejected:
-        for part in message.content:
-            if isinstance(part, Text):
-                size += len(part.text)
-        if message.extras:
-            size += len(f"{message.extras}")
-    return size
 
 
 def temporary_path(final: Path, token: str = "") -> Path:

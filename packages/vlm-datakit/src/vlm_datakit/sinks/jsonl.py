@@ -18,6 +18,17 @@ def json_line(row: dict[str, Any]) -> bytes:
     return orjson.dumps(row, option=orjson.OPT_APPEND_NEWLINE)
 
 
+def write_all(stream: IO[bytes], data: bytes) -> None:
+    """Write all of the bytes.
+
+    Where Python is told not to buffer (PYTHONUNBUFFERED), standard output may take fewer: a
+    process that is stopped in the middle of a write and goes on gets a part of it done.
+    """
+    rest = memoryview(data)
+    while rest:
+        rest = rest[stream.write(rest) or 0 :]
+
+
 @contextmanager
 def open_new(path: Path, *, overwrite: bool) -> Iterator[IO[bytes]]:
     """Open a file that appears under its name only when the block ends well.

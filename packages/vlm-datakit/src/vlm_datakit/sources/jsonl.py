@@ -31,6 +31,7 @@ class Span:
     ``end`` None reads to the end of the stream. ``max_line_bytes`` bounds the memory;
     ``keep_raw`` keeps the bytes of each row for the ledger; ``cut_payloads`` leaves large
     base64 texts unparsed, beside the row, for the walk (`vlm_datakit.payloads`).
+    ``first_line`` numbers the line at ``start`` where that is not the head of the stream.
     """
 
     source: str
@@ -39,6 +40,7 @@ class Span:
     max_line_bytes: int = 64 * MIB
     keep_raw: bool = False
     cut_payloads: bool = True
+    first_line: int | None = None
 
 
 def read_rows(stream: Lines, span: Span) -> Iterator[Row | Rejected]:
@@ -47,22 +49,23 @@ def read_rows(stream: Lines, span: Span) -> Iterator[Row | Rejected]:
     Yields:
         `Row`, or `Rejected` with ``json-invalid``, ``line-too-long`` or
         ``row-not-object`` where a line cannot be a row. Lines are numbered when the span
-        starts at the head of the stream.
+        starts at the head of the stream, or says which number its first line has.
 
     Source:
         RFC 8259 (JSON), jsonlines.org. A byte order mark, CRLF and a missing last line
         end are accepted.
     """
-    offset, number = span.start, 0
+    offset, number = span.start, (span.first_line or 1) - 1
+    is_numbered = span.start == 0 or span.first_line is not None
     while span.end is None or offset < span.end:
         line = stream.readline(span.max_line_bytes + 1)
         if not line:
             return
         number += 1
-        origin = Origin(span.source, offset, number if span.start == 0 else None)
+        origin = Origin(span.source, offset, number if is_numbered else None)
         offset += len(line)
         if len(line) > span.max_line_bytes and not line.endswith(b"\n"):
-            offset += _skip_line(stream)
+            offset += skip_line(stream)
             yield Rejected(origin, Reason.LINE_TOO_LONG, "$", f"over {span.max_line_bytes} bytes")
         elif line := _bare(line, origin.offset):
             row, line = _row(line, origin, span), b""  # up to 64 MiB less
@@ -75,7 +78,8 @@ def _bare(line: bytes, offset: int) -> bytes:
     return b"" if line.isspace() else line
 
 
-def _skip_line(stream: Lines) -> int:
+def skip_line(stream: Lines) -> int:
+    """Read to the end of a line and return how many bytes that were."""
     skipped = 0
     while piece := stream.readline(MIB):
         skipped += len(piece)

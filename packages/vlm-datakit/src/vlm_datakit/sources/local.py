@@ -4,14 +4,20 @@ from __future__ import annotations
 
 import os
 import re
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
+from urllib.parse import unquote, urlsplit
 
 from vlm_datakit.errors import SourceError, UsageError
 from vlm_datakit.images.magic import HEAD_BYTES, media_type
+from vlm_datakit.images.resolver import without_secrets
 from vlm_datakit.plan import SourceFile
+from vlm_datakit.sources.opening import open_source
+from vlm_datakit.sources.remote import identity_at, is_address, names_in, relative_names, trimmed
 
 PIPE = "-"
+_HEAD_BYTES = 512
 _SPLIT = re.compile(r"\w+(\.\w+)*")  # what datasets accepts as a split name
 _SUFFIXES = (".jsonl", ".ndjson", ".json")
 _OTHER_KINDS = {
@@ -28,18 +34,24 @@ def source_files(names: Sequence[str], split: str | None) -> tuple[SourceFile, .
 
     Args:
         names: ``[SPLIT=]FILE``, a folder with ``SPLIT.jsonl`` or ``SPLIT-*.jsonl`` in it,
-            or ``-``.
+            the address of either on a file system that fsspec knows, such as
+            ``s3://bucket/rows.jsonl``, or ``-``.
         split: For names without ``SPLIT=``; None means train.
 
     Raises:
-        UsageError: for a split name that datasets would refuse, or the same file twice.
+        UsageError: for a split name that datasets would refuse, the same file twice, two
+            files whose rows would be known alike, or an address that is not read.
         SourceError: for a missing, empty or binary file, or a folder without such a split.
     """
     pairs = [pair for name in names for pair in _expanded(name, split or "train")]
-    if len({os.path.realpath(path) for _, path in pairs}) < len(pairs):
+    places = {path if is_address(path) else os.path.realpath(path) for _, path in pairs}
+    if len(places) < len(pairs):
         raise UsageError("the same file is named twice")
-    parent = _common_parent([path for _, path in pairs if path != PIPE])
-    return tuple(_source_file(name, path, parent) for name, path in pairs)
+    known = _known_as([path for _, path in pairs])
+    for name, count in Counter(known.values()).items():
+        if count > 1:
+            raise UsageError(f"the rows of {count} sources would be known as {name}: rename one")
+    return tuple(_source_file(split, path, known[path]) for split, path in pairs)
 
 
 def checked_split(name: str) -> str:
@@ -63,53 +75,99 @@ def _expanded(name: str, split: str) -> list[tuple[str, str]]:
     if separator and _SPLIT.fullmatch(given.replace("-", "_")) and not Path(name).exists():
         split, name = given, rest
     checked = checked_split(split)
+    if is_address(name):
+        name, there = trimmed(name), names_in(name)
+        if there is None:
+            return [(checked, name)]
+        return [(checked, f"{name}/{file}") for file in _files_of_split(name, there, split)]
+    name = _local_path(name)
     if name != PIPE and Path(name).is_dir():
-        return [(checked, str(path)) for path in _files_of_split(Path(name), split)]
+        there = [path.name for path in Path(name).iterdir()]
+        found = _files_of_split(str(Path(name)), there, split)
+        return [(checked, str(Path(name, file))) for file in found]
     return [(checked, name)]
 
 
-def _files_of_split(folder: Path, split: str) -> list[Path]:
+def _local_path(name: str) -> str:
+    """Return the path that a ``file://`` address spells (RFC 8089), any other name as it is."""
+    if name[:7].lower() != "file://":
+        return name
+    parts = urlsplit(name)
+    if parts.netloc not in ("", "localhost"):
+        raise UsageError("a file:// address of another machine is not read as a source")
+    return unquote(parts.path)
+
+
+def _files_of_split(folder: str, there: Sequence[str], split: str) -> list[str]:
     named = re.compile(rf"{re.escape(split)}([-_.].*)?\.(jsonl|ndjson)")
-    found = sorted(path for path in folder.iterdir() if named.fullmatch(path.name))
-    if not found and (folder / "manifest.json").exists():
-        raise SourceError(f"{folder}: a finished import already; convert and validate read it")
+    found = sorted(name for name in there if named.fullmatch(name))
+    if not found and "manifest.json" in there:
+        where = " from a disk" if is_address(folder) else ""
+        raise SourceError(
+            f"{folder}: a finished import already; convert and validate read it{where}"
+        )
     if not found:
-        there = ", ".join(sorted(path.name for path in folder.glob("*.jsonl"))[:5]) or "none"
+        lines = ", ".join(sorted(name for name in there if name.endswith(".jsonl"))[:5])
         raise SourceError(
             f"{folder}: no {split}.jsonl or {split}-*.jsonl in this folder; "
-            f"JSON lines in it: {there}"
+            f"JSON lines in it: {lines or 'none'}"
         )
     return found
 
 
-def _common_parent(paths: Sequence[str]) -> Path:
-    parents = [os.path.realpath(Path(path).parent) for path in paths]
-    return Path(os.path.commonpath(parents)) if parents else Path()
+def _known_as(paths: Sequence[str]) -> dict[str, str]:
+    """Return what the rows of each file are known by: where it lies below the common parent.
+
+    This machine has one, and so has each scheme of addresses.
+    """
+    addresses = [path for path in paths if is_address(path)]
+    local = {path: _real(path) for path in paths if path != PIPE and not is_address(path)}
+    parent = os.path.commonpath([path.parent for path in local.values()]) if local else ""
+    names = {path: real.relative_to(parent).as_posix() for path, real in local.items()}
+    return names | relative_names(addresses) | ({PIPE: "stdin"} if PIPE in paths else {})
 
 
-def _source_file(split: str, path: str, parent: Path) -> SourceFile:
+def _real(path: str) -> Path:
+    """Return a path whose folder is resolved; the file may be a link and keeps its name."""
+    return Path(os.path.realpath(Path(path).parent)) / Path(path).name
+
+
+def _source_file(split: str, path: str, name: str) -> SourceFile:
     if path == PIPE:
-        return SourceFile(split, "stdin", PIPE, None, None)
-    size, mtime = _checked(Path(path))
-    real = Path(os.path.realpath(Path(path).parent)) / Path(path).name
-    return SourceFile(split, real.relative_to(parent).as_posix(), str(real), size, mtime)
+        return SourceFile(split, name, PIPE, None, None)
+    if is_address(path):
+        size, etag = identity_at(path)
+        file = SourceFile(split, name, path, size, None, etag)
+        shown = without_secrets(path)
+    else:
+        shown = str(Path(path))
+        size, mtime = _checked(Path(path))
+        file = SourceFile(split, name, str(_real(path)), size, mtime)
+    _check_head(file, shown)
+    return file
 
 
 def _checked(path: Path) -> tuple[int, int]:
+    """Return size and modification time of a regular file."""
     if not path.exists():
         raise SourceError(f"{path}: no such file{_hub_hint(path)}")
     if not path.is_file():
         raise SourceError(f"{path}: not a regular file")
-    try:
-        with path.open("rb") as stream:
-            head, status = stream.read(512), os.fstat(stream.fileno())
-    except OSError as error:
-        raise SourceError(f"{path}: {error.strerror}") from error
-    if not head:
-        raise SourceError(f"{path}: the file is empty")
-    if (kind := other_kind(head)) is not None:
-        raise SourceError(f"{path}: not JSON lines but {kind}")
+    status = path.stat()
     return status.st_size, status.st_mtime_ns
+
+
+def _check_head(file: SourceFile, shown: str) -> None:
+    """Hold the first bytes of a file to what JSON lines may begin with."""
+    try:
+        with open_source(file, end=_HEAD_BYTES, piece_bytes=_HEAD_BYTES) as stream:
+            head = stream.read(_HEAD_BYTES)
+    except OSError as error:
+        raise SourceError(f"{shown}: {error.strerror}") from error
+    if not head:
+        raise SourceError(f"{shown}: the file is empty")
+    if (kind := other_kind(head)) is not None:
+        raise SourceError(f"{shown}: not JSON lines but {kind}")
 
 
 def _hub_hint(path: Path) -> str:

@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
+import io
+import select
+import threading
 from collections import deque
-from typing import Protocol
+from contextlib import suppress
+from typing import TYPE_CHECKING, Protocol
 
 from vlm_datakit.plan import MIB
 
+if TYPE_CHECKING:
+    from _typeshed import WriteableBuffer
+
 _LONGEST = 4  # times the look-ahead: 64 MiB, as `Limits.max_line_bytes`
+_AHEAD_BYTES = 8 * MIB
 
 
 class Lines(Protocol):
@@ -18,11 +26,90 @@ class Lines(Protocol):
 
 
 def standard_input() -> Pipe:
-    """Return what comes in on file descriptor 0, read a MiB at a time.
+    """Return what comes in on file descriptor 0, read by a thread while rows are converted.
 
     For programs that have read nothing of it yet: what `sys.stdin` holds is passed by.
     """
-    return Pipe(open(0, "rb", buffering=MIB, closefd=False))
+    raw = io.FileIO(0, closefd=False)
+    _widen(raw)
+    return Pipe(io.BufferedReader(ReadAhead(raw, _AHEAD_BYTES), MIB))
+
+
+def _widen(raw: io.FileIO) -> None:
+    """Let a pipe hold a MiB where the system allows it.
+
+    The thread gets the interpreter's lock every 5 ms while rows are converted: at 64 KiB a time,
+    which a pipe holds by itself, it would be slower than no thread (docs/log.md).
+    """
+    with suppress(ImportError, AttributeError, OSError):  # not Linux, no pipe, not allowed
+        import fcntl
+
+        fcntl.fcntl(raw, fcntl.F_SETPIPE_SZ, MIB)
+
+
+class ReadAhead(io.RawIOBase):
+    """What a thread reads of a stream while nobody asks for it, passed on as it comes.
+
+    Nothing waits for a full buffer. An error of reading is raised in its place. The thread ends
+    with the stream, and never keeps a program alive.
+
+    Args:
+        raw: An unbuffered stream.
+        most_bytes: How much is read ahead, and a MiB more at most.
+    """
+
+    def __init__(self, raw: io.FileIO, most_bytes: int) -> None:
+        self._raw, self._most_bytes = raw, most_bytes
+        self._pieces = deque[bytes | OSError]()
+        self._held = 0
+        self._piece = memoryview(b"")
+        self._changed = threading.Condition()
+        threading.Thread(target=self._read, daemon=True).start()
+
+    def readable(self) -> bool:
+        """Say that this can be read, as `io.BufferedReader` asks."""
+        return True
+
+    def readinto(self, buffer: WriteableBuffer, /) -> int:
+        """Fill a buffer with what is there, after a wait only if nothing is; 0 at the end."""
+        into = memoryview(buffer).cast("B")
+        if not self._piece:
+            self._piece = memoryview(self._next())
+        count = min(len(into), len(self._piece))
+        into[:count] = self._piece[:count]
+        self._piece = self._piece[count:]
+        return count
+
+    def _next(self) -> bytes:
+        with self._changed:
+            self._changed.wait_for(lambda: self._pieces)
+            piece = self._pieces[0]
+            if isinstance(piece, OSError):
+                raise piece
+            if piece:  # the end stays the end
+                self._pieces.popleft()
+                self._held -= len(piece)
+                self._changed.notify()
+            return piece
+
+    def _read(self) -> None:
+        while True:
+            piece = self._read_piece()
+            with self._changed:
+                self._pieces.append(piece)
+                self._held += 0 if isinstance(piece, OSError) else len(piece)
+                self._changed.notify()
+                if not piece or isinstance(piece, OSError):
+                    return
+                self._changed.wait_for(lambda: self._held < self._most_bytes)
+
+    def _read_piece(self) -> bytes | OSError:
+        try:
+            while (piece := self._raw.read(MIB)) is None:  # set to answer at once, by others
+                select.select([self._raw], [], [])
+        except OSError as error:
+            return error
+        return piece
 
 
 class Pipe:
@@ -30,14 +117,25 @@ class Pipe:
 
     Args:
         stream: A binary stream; read line by line, never to its end at once.
+
+    Attributes:
+        offset: How many bytes were read.
+        lines: How many line ends stood in them.
     """
 
     def __init__(self, stream: Lines) -> None:
         self._stream = stream
         self._ahead: deque[bytes] = deque()
+        self.offset = self.lines = 0
 
     def readline(self, size: int, /) -> bytes:
         """Return the next piece of a line, at most ``size`` bytes of it."""
+        line = self._readline(size)
+        self.offset += len(line)
+        self.lines += line.endswith(b"\n")
+        return line
+
+    def _readline(self, size: int) -> bytes:
         if not self._ahead:
             return self._stream.readline(size)
         line = self._ahead.popleft()
@@ -45,7 +143,7 @@ class Pipe:
             self._ahead.appendleft(line[size:])
             return line[:size]
         if len(line) < size and not line.endswith(b"\n"):  # `peek` took the line in pieces
-            line += self.readline(size - len(line))
+            line += self._readline(size - len(line))
         return line
 
     def peek(self, max_lines: int, max_bytes: int) -> bytes:

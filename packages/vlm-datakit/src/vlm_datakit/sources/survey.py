@@ -6,7 +6,6 @@ import io
 import os
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 from vlm_datakit.checks import layout_of
 from vlm_datakit.conversation import Draft, ImageForm, Rejected, Row
@@ -15,6 +14,7 @@ from vlm_datakit.formats.detect import choose, detect
 from vlm_datakit.formats.format import Format
 from vlm_datakit.plan import MIB, SourceFile
 from vlm_datakit.sources.jsonl import Span, read_rows
+from vlm_datakit.sources.opening import open_source
 from vlm_datakit.sources.pipe import Pipe
 
 _ROWS, _BYTES = 1_000, 16 * MIB
@@ -43,7 +43,7 @@ def first_rows(file: SourceFile, pipe: Pipe | None) -> list[Row]:
     if file.is_pipe and pipe is not None:
         head = pipe.peek(_ROWS, _BYTES)
     else:
-        with Path(file.path).open("rb") as stream:
+        with open_source(file) as stream:
             head = stream.read(_BYTES)
             head += stream.readline(4 * _BYTES)  # the line in hand, whole
     rows: list[Row] = []

@@ -1,0 +1,182 @@
+"""Rows on their way into a row group, and the record batch that they become."""
+
+from __future__ import annotations
+
+from array import array
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+import orjson
+import pyarrow as pa
+
+from vlm_datakit.conversation import Conversation, Image, ImageRef, Message, Text
+from vlm_datakit.plain import TEXT, PlainRow, Shape, conversation_of
+from vlm_datakit.shards import columns
+from vlm_datakit.shards.layout import LAYOUTS, schema, sections
+
+
+class Batch:
+    """Collects rows of one layout.
+
+    Args:
+        layout: conversation, answer or pair.
+        with_images: Whether there are image columns.
+
+    Attributes:
+        size_bytes: Characters and bytes of pictures so far.
+
+    Example:
+        >>> batch = Batch("conversation", with_images=False)
+        >>> batch.add("7", Conversation((Message("user", (Text("Hi"),)),)))
+        >>> batch.taken().num_rows, len(batch)
+        (1, 0)
+    """
+
+    def __init__(self, layout: str, *, with_images: bool) -> None:
+        self._layout, self._schema = layout, schema(layout, with_images=with_images)
+        self._pictures = _Pictures() if with_images else None
+        self._ids: list[str] = []
+        self._rows: list[Conversation | PlainRow] = []
+        self.size_bytes = 0
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    def add(self, row_id: str, row: Conversation | PlainRow) -> None:
+        """Append one row; of its pictures the bytes are copied, and not kept a second time."""
+        images = row.images
+        if images:
+            row = row._replace(images=()) if isinstance(row, PlainRow) else replace(row, images=())
+        self._ids.append(row_id)
+        self._rows.append(row)
+        self.size_bytes += _text_size(row)
+        if self._pictures is not None:
+            self.size_bytes += self._pictures.add(images)
+
+    def taken(self) -> pa.RecordBatch:
+        """Return all rows as one record batch of the layout's schema, and begin anew."""
+        ids, rows = columns.texts(self._ids), self._rows
+        plain = [row for row in rows if isinstance(row, PlainRow)]
+        if len(plain) == len(rows):
+            arrays = _plain_arrays(plain, self._layout)
+        else:
+            found = [conversation_of(r) if isinstance(r, PlainRow) else r for r in rows]
+            arrays = _arrays(found, self._layout)
+        if self._pictures is not None:
+            arrays[-2:-2] = self._pictures.arrays()  # before tools and extras
+            self._pictures = _Pictures()
+        self._ids, self._rows, self.size_bytes = [], [], 0
+        return pa.RecordBatch.from_arrays([ids, *arrays], schema=self._schema)
+
+
+class _Pictures:
+    """The pictures of rows: the bytes of all, one after the other, and their sizes."""
+
+    def __init__(self) -> None:
+        self._data, self._ends = bytearray(), array("i", [0])
+        self._widths, self._heights, self._counts = array("i"), array("i"), array("i", [0])
+
+    def add(self, images: Sequence[Image]) -> int:
+        """Append the pictures of one row, and return how many bytes they have."""
+        before = len(self._data)
+        for image in images:
+            self._data += image.data
+            self._ends.append(len(self._data))
+            self._widths.append(image.width_px)
+            self._heights.append(image.height_px)
+        self._counts.append(len(self._ends) - 1)
+        return len(self._data) - before
+
+    def arrays(self) -> list[pa.Array]:
+        """Return the columns images and image_sizes, over this memory."""
+        count = len(self._widths)
+        data = columns.spans(self._ends, self._data)
+        paths = pa.nulls(count, pa.string())
+        stored = columns.structs({"bytes": data, "path": paths})
+        sides = {"width": columns.int32s(self._widths), "height": columns.int32s(self._heights)}
+        sizes = columns.structs(sides)
+        return [columns.cut_at(self._counts, stored), columns.cut_at(self._counts, sizes)]
+
+
+def _text_size(row: Conversation | PlainRow) -> int:
+    """Return about how many characters a row has."""
+    if isinstance(row, PlainRow):
+        return sum(map(len, row.texts))
+    size = len(row.tools or "")
+    for message in row.messages + row.rejected:
+        for part in message.content:
+            if isinstance(part, Text):
+                size += len(part.text)
+        if message.extras:
+            size += len(f"{message.extras}")
+    return size
+
+
+def _arrays(rows: Sequence[Conversation], layout: str) -> list[pa.Array]:
+    """Return the message columns, tools and extras."""
+    parts = [sections(row) for row in rows]
+    arrays = [_message_array([s[n] for s in parts]) for n in range(len(LAYOUTS[layout]))]
+    tools = columns.texts([row.tools for row in rows])
+    return [*arrays, tools, columns.texts([_extras_text(section) for section in parts])]
+
+
+def _plain_arrays(rows: Sequence[PlainRow], layout: str) -> list[pa.Array]:
+    """Return what `_arrays` would of the same rows as conversations."""
+    arrays = [_plain_message_array(rows, column) for column in range(len(LAYOUTS[layout]))]
+    return [*arrays, *[columns.texts([None] * len(rows)) for _ in ("tools", "extras")]]
+
+
+def _plain_message_array(rows: Sequence[PlainRow], column: int) -> pa.Array:
+    places = {shape: _place(shape, column) for shape in {row.shape for row in rows}}
+    turns = [turn for row in rows for turn in row.shape[column]]
+    parts = "".join([turn.parts for turn in turns])
+    texts: list[str | None] = [text for row in rows for text in row.texts[places[row.shape]]]
+    if len(texts) == len(parts):
+        kinds = columns.repeated("text", len(parts))
+    else:
+        said = iter(texts)
+        texts = [next(said) if part == TEXT else None for part in parts]
+        kinds = columns.texts(["text" if part == TEXT else "image" for part in parts])
+    part = columns.structs({"type": kinds, "text": columns.texts(texts)})
+    content = columns.lists([len(turn.parts) for turn in turns], part)
+    roles = columns.texts([turn.role for turn in turns])
+    message = columns.structs({"role": roles, "content": content})
+    return columns.lists([len(row.shape[column]) for row in rows], message)
+
+
+def _place(shape: Shape, column: int) -> slice:
+    """Return where the texts of a column stand among those of a row."""
+    counts = [sum(turn.parts.count(TEXT) for turn in turns) for turns in shape]
+    start = sum(counts[:column])
+    return slice(start, start + counts[column])
+
+
+def _message_array(turns: Sequence[tuple[Message, ...]]) -> pa.Array:
+    messages = [message for row in turns for message in row]
+    parts = [part for message in messages for part in message.content]
+    part = columns.structs(
+        {
+            "type": columns.texts(["text" if isinstance(p, Text) else "image" for p in parts]),
+            "text": columns.texts([p.text if isinstance(p, Text) else None for p in parts]),
+        }
+    )
+    message = columns.structs(
+        {
+            "role": columns.texts([message.role for message in messages]),
+            "content": columns.lists([len(message.content) for message in messages], part),
+        }
+    )
+    return columns.lists([len(row) for row in turns], message)
+
+
+def _extras_text(parts: Sequence[tuple[Message, ...]]) -> str | None:
+    """Return the extras of all messages, by message index over all columns, or None."""
+    found: dict[str, Any] = {}
+    for index, message in enumerate([message for section in parts for message in section]):
+        details = [part.detail for part in message.content if isinstance(part, ImageRef)]
+        if message.extras:
+            found[str(index)] = dict(message.extras)
+        if details and any(detail is not None for detail in details):
+            found.setdefault(str(index), {})["detail"] = details
+    return orjson.dumps(found).decode() if found else None

@@ -1,0 +1,249 @@
+"""Addresses: which are read, what is shown of them, and how what lies there is known."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator
+
+import fsspec
+import pytest
+
+from vlm_datakit.errors import SourceError, UsageError
+from vlm_datakit.sources.local import source_files
+from vlm_datakit.sources.remote import identity_at, is_address, relative_names
+
+Put = Callable[[str, bytes], None]
+
+
+@pytest.fixture
+def put() -> Iterator[Put]:
+    """Write a file of the file system in memory: ``put("set/a.jsonl", b"...")``."""
+    memory = fsspec.filesystem("memory")
+
+    yield lambda path, data: memory.pipe_file(f"/{path}", data)
+
+    memory.store.clear()
+    memory.pseudo_dirs[:] = [""]
+
+
+def places(names: list[str], split: str | None = None) -> list[tuple[str, str, str]]:
+    """Return split, name and path of the files that names stand for."""
+    return [(file.split, file.name, file.path) for file in source_files(names, split)]
+
+
+@pytest.mark.parametrize(
+    ("name", "answer"),
+    [
+        pytest.param("s3://bucket/a.jsonl", True, id="S3"),
+        pytest.param("HTTPS://host/a.jsonl", True, id="the web, in capitals"),
+        pytest.param("zip://a.jsonl::s3://bucket/a.zip", True, id="a chain"),
+        pytest.param("file:///a.jsonl", False, id="this machine"),
+        pytest.param("a.jsonl", False, id="a path"),
+        pytest.param("owner/name::a.jsonl", False, id="a Hub name"),
+        pytest.param("-", False, id="standard input"),
+    ],
+)
+def test_an_address_is_told_by_its_scheme(name: str, answer: bool) -> None:
+    assert is_address(name) is answer
+
+
+@pytest.mark.parametrize(
+    ("address", "words"),
+    [
+        pytest.param(
+            "https://me:key@host/a.jsonl?token=key",
+            "https://host/a.jsonl: https:// is not read as a source; download it in a pipe: "
+            "curl ADDRESS | vlm-datakit ... -",
+            id="the web",
+        ),
+        pytest.param(
+            "simplecache::s3://bucket/a.jsonl",
+            "simplecache::s3://bucket/a.jsonl: one file system inside another is not read as a "
+            "source",
+            id="a chain",
+        ),
+        pytest.param(
+            "reference://a.jsonl",
+            "reference://a.jsonl: one file system inside another is not read as a source",
+            id="a wrapper",
+        ),
+        pytest.param(
+            "nowhere://bucket/a.jsonl",
+            "nowhere://bucket/a.jsonl: no file system is known by nowhere://",
+            id="unknown",
+        ),
+        pytest.param(
+            "file://host/a.jsonl",
+            "a file:// address of another machine is not read as a source",
+            id="a file elsewhere",
+        ),
+    ],
+)
+def test_an_address_that_is_not_read_is_a_usage_error(address: str, words: str) -> None:
+    with pytest.raises(UsageError) as caught:
+        source_files([f"train={address}"], None)
+
+    assert str(caught.value) == words
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        pytest.param("sftp://me:key@host/a.jsonl", id="a password"),
+        pytest.param("sftp://me:k/ey@host/a.jsonl", id="a password with a slash"),
+        pytest.param("sftp://me:key@host/a.jsonl#key", id="a fragment"),
+        pytest.param("sftp://host/a.jsonl?key", id="a query"),
+        pytest.param("sftp://host/a.jsonl#key", id="a fragment alone"),
+    ],
+)
+def test_an_address_with_credentials_is_refused_without_showing_them(address: str) -> None:
+    with pytest.raises(UsageError) as caught:
+        source_files([address], None)
+
+    assert str(caught.value) == (
+        "sftp://host/a.jsonl: an address has no password, no query (?) and no fragment (#) here; "
+        "backends find credentials in the environment"
+    )
+
+
+@pytest.mark.parametrize(
+    ("scheme", "package", "cure"),
+    [
+        pytest.param("s3", "s3fs", "pip install 'vlm-datakit[s3]'", id="S3"),
+        pytest.param("gs", "gcsfs", "pip install 'vlm-datakit[gcs]'", id="Google"),
+        pytest.param(
+            "abfs",
+            "adlfs",
+            "Install adlfs to access Azure Datalake Gen2 and Azure Blob Storage",
+            id="others: what fsspec says",
+        ),
+    ],
+)
+def test_a_package_that_is_missing_is_named(
+    monkeypatch: pytest.MonkeyPatch, scheme: str, package: str, cure: str
+) -> None:
+    monkeypatch.setitem(sys.modules, package, None)  # as if it were not installed
+
+    with pytest.raises(UsageError) as caught:
+        source_files([f"{scheme}://bucket/a.jsonl"], None)
+
+    assert str(caught.value) == (
+        f"{scheme}://bucket/a.jsonl: {scheme}:// needs a package that is not there "
+        f"(import of {package} halted; None in sys.modules): {cure}"
+    )
+
+
+def test_a_file_is_known_by_its_size_and_version(put: Put) -> None:
+    put("set/a.jsonl", b"{}\n")
+
+    (file,) = source_files(["dev=memory://set/a.jsonl"], None)
+
+    assert (file.split, file.name, file.path) == ("dev", "a.jsonl", "memory://set/a.jsonl")
+    assert (file.size_bytes, file.mtime_ns, file.is_remote, file.is_pipe) == (3, None, True, False)
+    assert identity_at(file.path) == (3, file.etag)
+
+
+def test_a_file_written_again_is_another(put: Put) -> None:
+    put("a.jsonl", b"{}\n")
+    before = identity_at("memory://a.jsonl")
+
+    put("a.jsonl", b"[]\n")
+
+    assert identity_at("memory://a.jsonl") != before
+
+
+@pytest.mark.parametrize(
+    ("split", "found"),
+    [
+        pytest.param(None, ["train-1.jsonl", "train.jsonl"], id="train"),
+        pytest.param("dev", ["dev.ndjson"], id="another"),
+    ],
+)
+@pytest.mark.parametrize("address", ["memory://set", "memory://set/"])
+def test_a_folder_gives_the_files_of_a_split(
+    put: Put, address: str, split: str | None, found: list[str]
+) -> None:
+    for name in ("train.jsonl", "train-1.jsonl", "training.jsonl", "dev.ndjson", "train/2.jsonl"):
+        put(f"set/{name}", b"{}\n")
+
+    expected = [(split or "train", name, f"memory://set/{name}") for name in found]
+    assert places([address], split) == expected
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        pytest.param("memory://no.jsonl", "memory://no.jsonl: no such file", id="missing"),
+        pytest.param("memory://empty.jsonl", "memory://empty.jsonl: the file is empty", id="empty"),
+        pytest.param(
+            "memory://a.parquet",
+            "memory://a.parquet: not JSON lines but Parquet, which this version does not read as "
+            "a source",
+            id="Parquet",
+        ),
+        pytest.param(
+            "memory://set",
+            "memory://set: no train.jsonl or train-*.jsonl in this folder; "
+            "JSON lines in it: dev.jsonl",
+            id="no such split",
+        ),
+        pytest.param(
+            "memory://out",
+            "memory://out: a finished import already; convert and validate read it from a disk",
+            id="a finished import",
+        ),
+    ],
+)
+def test_an_address_that_is_no_source_says_so(put: Put, name: str, words: str) -> None:
+    put("empty.jsonl", b"")
+    put("a.parquet", b"PAR1")
+    put("set/dev.jsonl", b"{}\n")
+    put("out/manifest.json", b"{}\n")
+
+    with pytest.raises(SourceError) as caught:
+        source_files([name], None)
+
+    assert str(caught.value) == words
+
+
+def test_files_are_named_below_the_common_parent_of_their_scheme(put: Put, tmp_path) -> None:
+    for name in ("set/a.jsonl", "set/more/a.jsonl"):
+        put(name, b"{}\n")
+    (tmp_path / "b.jsonl").write_bytes(b"{}\n")
+    names = ["memory://set/more/a.jsonl", f"{tmp_path}/b.jsonl", "memory://set/a.jsonl"]
+
+    found = [name for _, name, _ in places(names)]
+
+    assert found == ["more/a.jsonl", "b.jsonl", "a.jsonl"]
+
+
+def test_users_are_no_part_of_a_name() -> None:
+    addresses = ["sftp://me@one/a.jsonl", "sftp://two/a.jsonl", "s3://bucket/a.jsonl"]
+
+    assert [*relative_names(addresses).values()] == ["one/a.jsonl", "two/a.jsonl", "a.jsonl"]
+
+
+def test_sources_that_rows_would_be_known_by_alike_are_refused(put: Put, tmp_path) -> None:
+    put("set/a.jsonl", b"{}\n")
+    (tmp_path / "a.jsonl").write_bytes(b"{}\n")
+
+    with pytest.raises(UsageError) as caught:
+        source_files(["memory://set/a.jsonl", f"{tmp_path}/a.jsonl"], None)
+
+    assert str(caught.value) == "the rows of 2 sources would be known as a.jsonl: rename one"
+
+
+def test_the_same_address_twice_is_a_usage_error(put: Put) -> None:
+    put("set/train.jsonl", b"{}\n")
+
+    with pytest.raises(UsageError, match=r"^the same file is named twice$"):
+        source_files(["memory://set/", "test=memory://set/train.jsonl"], None)
+
+
+def test_a_file_address_is_the_path_it_spells(tmp_path) -> None:
+    (tmp_path / "a b.jsonl").write_bytes(b"{}\n")
+
+    (file,) = source_files([f"file://{tmp_path}/a%20b.jsonl"], None)
+
+    assert (file.name, file.path) == ("a b.jsonl", f"{tmp_path.resolve()}/a b.jsonl")
+    assert file.etag is None
