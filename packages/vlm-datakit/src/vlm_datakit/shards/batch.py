@@ -11,7 +11,7 @@ import orjson
 import pyarrow as pa
 
 from vlm_datakit.conversation import Conversation, Image, ImageRef, Message, Text
-from vlm_datakit.plain import TEXT, PlainRow, Shape, conversation_of
+from vlm_datakit.plain import PICTURE, TEXT, PlainRow, Shape, Turn, conversation_of
 from vlm_datakit.shards import columns
 from vlm_datakit.shards.layout import LAYOUTS, schema, sections
 
@@ -128,21 +128,37 @@ def _plain_arrays(rows: Sequence[PlainRow], layout: str) -> list[pa.Array]:
 
 
 def _plain_message_array(rows: Sequence[PlainRow], column: int) -> pa.Array:
-    places = {shape: _place(shape, column) for shape in {row.shape for row in rows}}
-    turns = [turn for row in rows for turn in row.shape[column]]
+    shapes = [row.shape for row in rows]
+    if shapes.count(shapes[0]) == len(shapes):
+        turns, texts = shapes[0][column], _texts_of_one_shape(rows, column)
+        message = _plain_messages(turns, texts, len(rows))
+        return columns.lists([len(turns)] * len(rows), message)
+    places = {shape: _place(shape, column) for shape in set(shapes)}
+    all_turns = [turn for shape in shapes for turn in shape[column]]
+    texts = [text for row in rows for text in row.texts[places[row.shape]]]
+    message = _plain_messages(all_turns, texts, 1)
+    return columns.lists([len(shape[column]) for shape in shapes], message)
+
+
+def _texts_of_one_shape(rows: Sequence[PlainRow], column: int) -> list[str]:
+    place = _place(rows[0].shape, column)
+    if place.stop - place.start == 1:
+        return [row.texts[place.start] for row in rows]
+    return [text for row in rows for text in row.texts[place]]
+
+
+def _plain_messages(turns: Sequence[Turn], texts: list[str], times: int) -> pa.Array:
+    """Return messages whose roles and parts are the turns', so many times one after the other."""
     parts = "".join([turn.parts for turn in turns])
-    texts: list[str | None] = [text for row in rows for text in row.texts[places[row.shape]]]
-    if len(texts) == len(parts):
-        kinds = columns.repeated("text", len(parts))
-    else:
+    given: list[str | None] = [*texts]
+    if PICTURE in parts:
         said = iter(texts)
-        texts = [next(said) if part == TEXT else None for part in parts]
-        kinds = columns.texts(["text" if part == TEXT else "image" for part in parts])
-    part = columns.structs({"type": kinds, "text": columns.texts(texts)})
-    content = columns.lists([len(turn.parts) for turn in turns], part)
-    roles = columns.texts([turn.role for turn in turns])
-    message = columns.structs({"role": roles, "content": content})
-    return columns.lists([len(row.shape[column]) for row in rows], message)
+        given = [next(said) if part == TEXT else None for part in parts * times]
+    kinds = ["text" if part == TEXT else "image" for part in parts]
+    part = columns.structs({"type": columns.repeated(kinds, times), "text": columns.texts(given)})
+    content = columns.lists([len(turn.parts) for turn in turns] * times, part)
+    roles = columns.repeated([turn.role for turn in turns], times)
+    return columns.structs({"role": roles, "content": content})
 
 
 def _place(shape: Shape, column: int) -> slice:

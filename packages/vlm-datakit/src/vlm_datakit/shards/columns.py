@@ -51,15 +51,22 @@ def texts(values: Sequence[str | None]) -> pa.Array:
     Raises:
         UnicodeEncodeError: for a lone surrogate, which no JSON reader of ours lets through.
     """
-    return binaries([None if v is None else v.encode() for v in values], pa.string())
+    if None in values:
+        return binaries([None if v is None else v.encode() for v in values], pa.string())
+    return binaries([v.encode() for v in cast("Sequence[str]", values)], pa.string())
 
 
-def repeated(text: str, count: int) -> pa.Array:
-    """Return a string array of one text, again and again."""
-    size = len(text.encode())
-    ends = pa.py_buffer(array("i", range(0, (count + 1) * size, size)))
-    buffers = [None, ends, pa.py_buffer(text.encode() * count)]
-    return pa.Array.from_buffers(pa.string(), count, buffers)
+def repeated(values: Sequence[str], times: int) -> pa.Array:
+    """Return a string array of the values, and again, so many times in all.
+
+    Example:
+        >>> repeated(["user", "assistant"], 2).to_pylist()
+        ['user', 'assistant', 'user', 'assistant']
+    """
+    once = [value.encode() for value in values]
+    buffers = [None, offsets([len(value) for value in once] * times)]
+    joined = pa.py_buffer(b"".join(once) * times)
+    return pa.Array.from_buffers(pa.string(), len(once) * times, [*buffers, joined])
 
 
 def spans(ends: array[int], data: bytearray) -> pa.Array:

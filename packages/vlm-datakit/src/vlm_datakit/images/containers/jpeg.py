@@ -8,8 +8,7 @@ from __future__ import annotations
 
 import re
 import struct
-from collections.abc import Iterator
-from typing import NamedTuple
+from dataclasses import dataclass, field
 
 from vlm_datakit.images.containers.walk import Broken, Endless, Frame, Walk, broken, part
 
@@ -29,11 +28,19 @@ _MODES = {1: "L", 3: "RGB"}
 _TABLE_BYTES = 65  # of a quantization table of 8 bits, with its number
 
 
-class _Segment(NamedTuple):
-    marker: int
-    start: int  # of its body
-    size: int
-    scan_bytes: int  # coded pixels behind it; 0 unless it starts a scan
+@dataclass(slots=True)
+class _Found:
+    """What stands in a file: frame headers, scans with the bytes of their pixels, tables.
+
+    ``is_ordinary`` is whether nothing else that changes size, mode or turn stands before the
+    first scan: no Exif, profile or transform, and nothing that Pillow refuses.
+    """
+
+    frames: list[tuple[int, bytes]] = field(default_factory=list)  # marker and body
+    scans: int = 0
+    scan_bytes: int = 0
+    has_tables: bool = False
+    is_ordinary: bool = True
 
 
 def walk(data: bytes) -> Walk:
@@ -44,31 +51,37 @@ def walk(data: bytes) -> Walk:
         'no picture before the end marker'
     """
     try:
-        segments = list(_segments(data))
-        marker, head = _frame(segments, data)
-        scan_bytes = sum([segment.scan_bytes for segment in segments])
-        _check_amount(marker, head, scan_bytes)
+        found = _walked(data)
+        marker, head = _frame(found.frames)
+        _check_amount(marker, head, found.scan_bytes)
     except Broken as fault:
         return broken(fault)
-    markers = {segment.marker for segment in segments}
     is_common = marker in (*_SEQUENTIAL, _PROGRESSIVE)
-    is_proof = is_common and _DHT in markers and _SOS in markers
-    return Walk(is_proof=is_proof, frame=_ordinary(data, segments) if is_proof else None)
+    is_proof = is_common and found.has_tables and found.scans > 0
+    is_ordinary = is_proof and found.is_ordinary
+    return Walk(is_proof=is_proof, frame=_ordinary(marker, head) if is_ordinary else None)
 
 
-def _segments(data: bytes) -> Iterator[_Segment]:
-    at, scans = 2, 0
+def _walked(data: bytes) -> _Found:
+    found, at = _Found(), 2
     for _ in range(_MAX_SEGMENTS):
         marker, start, end = _segment(data, at)
-        if marker == _EOI:
-            return
         at = end
-        if marker == _SOS:
-            scans += 1
+        if marker == _DHT:
+            found.has_tables = True
+        elif marker == _SOS:
+            found.scans += 1
             at = _scan_end(data, end)
-        if scans > _MAX_SCANS:
-            raise Endless(f"over {_MAX_SCANS} scans")
-        yield _Segment(marker, start, end - start, at - end)
+            found.scan_bytes += at - end
+            if found.scans > _MAX_SCANS:
+                raise Endless(f"over {_MAX_SCANS} scans")
+        elif marker == _EOI:
+            return found
+        elif marker in _FRAMES:
+            found.frames.append((marker, data[start:end]))
+            found.is_ordinary &= not found.scans
+        elif found.is_ordinary and not found.scans:
+            found.is_ordinary = _says_nothing(data, marker, start, end - start)
     raise Endless(f"over {_MAX_SEGMENTS:,} segments")
 
 
@@ -104,34 +117,16 @@ def _scan_end(data: bytes, start: int) -> int:
     return found.start()
 
 
-def _frame(segments: list[_Segment], data: bytes) -> tuple[int, bytes]:
-    """Return the marker and the body of the frame header."""
-    frames = [segment for segment in segments if segment.marker in _FRAMES]
+def _frame(frames: list[tuple[int, bytes]]) -> tuple[int, bytes]:
+    """Return the marker and the body of the one frame header."""
     if not frames:
         raise Broken("no picture before the end marker")
     if len(frames) > 1:
         raise Broken(f"{len(frames)} frame headers")
-    marker, start, size, _ = frames[0]
-    body = data[start : start + size]
-    if size < 6 or size < 6 + 3 * body[5]:
+    marker, body = frames[0]
+    if len(body) < 6 or len(body) < 6 + 3 * body[5]:
         raise Broken("a frame header that is cut short")
     return marker, body
-
-
-def _ordinary(data: bytes, segments: list[_Segment]) -> Frame | None:
-    """Return what the frame header says if nothing but tables stands before the pixels.
-
-    No Exif, profile or transform, and nothing that Pillow refuses (its JPEG plugin, 13.0).
-    """
-    found = None
-    for marker, start, size, _ in segments:
-        if marker in _FRAMES:
-            found = _frame_of(marker, data[start : start + size])
-        elif marker == _SOS:
-            return found
-        elif not _says_nothing(data, marker, start, size):
-            return None
-    return None
 
 
 def _says_nothing(data: bytes, marker: int, start: int, size: int) -> bool:
@@ -141,10 +136,11 @@ def _says_nothing(data: bytes, marker: int, start: int, size: int) -> bool:
         return size % _TABLE_BYTES == 0 and max(numbers, default=0) < 16
     if marker == _APP0:
         return size == 14 and data.startswith(b"JFIF\0", start)
-    return marker in (_DHT, _DRI, _COM)
+    return marker in (_DRI, _COM)
 
 
-def _frame_of(marker: int, head: bytes) -> Frame | None:
+def _ordinary(marker: int, head: bytes) -> Frame | None:
+    """Return what a frame header says, if it is of a kind that Pillow opens (13.0)."""
     depth, height, width, channels = struct.unpack_from(">BHHB", head)
     is_known = depth == 8 and channels in _MODES and len(head) == 6 + 3 * channels
     if not (is_known and width and height):
