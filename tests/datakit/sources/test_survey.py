@@ -52,7 +52,9 @@ def test_a_format_that_was_asked_for_is_not_guessed() -> None:
 def test_rows_that_will_be_refused_do_not_stop_the_look() -> None:
     found = survey(rows(SIMPLE, {**SIMPLE, "text": 7}), "a.jsonl", None)
 
-    assert found == Survey("simple", "rows have text and response", "conversation", False, False, 2)
+    assert found == Survey(
+        "simple", "rows have text and response", "conversation", False, False, 2, row_bytes=1.0
+    )
 
 
 def test_rows_of_no_known_format_stop_it() -> None:

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from vlm_datakit.importing import ImportRequest
     from vlm_datakit.plan import Plan
     from vlm_datakit.runner.on_ray import RayCluster
+    from vlm_datakit.runner.run import RunOptions
     from vlm_datakit.sources.pipe import Pipe
     from vlm_datakit.sources.survey import Survey
 
@@ -87,6 +88,7 @@ def command(sources: tuple[str, ...], **given: Any) -> None:
     of them than --max-rejects, nothing is committed.
     """
     from vlm_datakit.importing import default_output, plan_import, reads_stdin
+    from vlm_datakit.runner.engines import default_workers
     from vlm_datakit.sources.pipe import standard_input
 
     out = given["output"] or default_output(sources[0])
@@ -98,7 +100,9 @@ def command(sources: tuple[str, ...], **given: Any) -> None:
         _say_plan(plan, found, out, is_named=given["output"] is not None)
         _say_mapped_splits(plan, [given["split"] or "", *(s.partition("=")[0] for s in sources)])
     try:
-        ended = _run(plan, out, pipe, given)
+        workers = given["workers"] or default_workers(plan, found.row_bytes)
+        options = _options(given, pipe, workers)
+        ended = _run(plan, out, options, given)
     except TooManyRejects as error:
         say_refusal(
             error,
@@ -160,13 +164,16 @@ def _say_mapped_splits(plan: Plan, names: list[str]) -> None:
             say(f"split {name} is written as {mapped}: load_dataset takes no dash in a split")
 
 
-def _run(plan: Plan, out: str, pipe: Pipe | None, given: dict[str, Any]) -> Summary | Part:
-    from vlm_datakit.runner.engines import default_workers
-    from vlm_datakit.runner.run import RunOptions, run, run_part
+def _options(given: dict[str, Any], pipe: Pipe | None, workers: int) -> RunOptions:
+    from vlm_datakit.runner.run import RunOptions
 
     allowed = parse_rejects_allowed(given["max_rejects"] or "0")
-    workers = given["workers"] or default_workers(plan)
-    options = RunOptions(allowed, given["overwrite"], pipe, workers, _ray_cluster(given))
+    return RunOptions(allowed, given["overwrite"], pipe, workers, _ray_cluster(given))
+
+
+def _run(plan: Plan, out: str, options: RunOptions, given: dict[str, Any]) -> Summary | Part:
+    from vlm_datakit.runner.run import run, run_part
+
     with progress_listener(quiet=given["quiet"]) as listener:
         if given["slices"] is None:
             return run(plan, Path(out), options, listener)

@@ -24,6 +24,9 @@ from vlm_datakit.shards.manifest import Receipt
 from vlm_datakit.sources.pipe import Pipe
 from vlm_datakit.sources.slices import NAMED_PICTURES_BYTES
 
+_SMALL_ROW_BYTES = 32 * 1024
+_SHARE_OF_SMALL_ROWS, _SHARE_OF_LARGE_ROWS = 40 * MIB, 128 * MIB
+
 #: Does slices and yields their receipts. Whoever stops early closes it. Those of a pipe are
 #: cut while they are taken.
 Engine = Callable[[Job, Iterator[Slice], Report], Generator[Receipt, None, None]]
@@ -73,16 +76,23 @@ def open_engine(job: Job, slices: Sequence[Slice], means: Means) -> Iterator[Eng
         yield partial(inline, edges=Edges(means.pipe, pictures))
 
 
-def default_workers(plan: Plan) -> int:
-    """Return how many processes a plan is worth: all cores, but one for each 128 MiB at most.
+def default_workers(plan: Plan, row_bytes: float | None = None) -> int:
+    """Return how many processes a plan is worth: all cores, but one for each share at most.
 
-    A process takes half a second to start; a core converts 128 MiB of rows in that time.
-    Rows that name their pictures say nothing of how much is to be read: all cores.
+    A process takes a third of a second to start. In that time a core converts 128 MiB of large
+    rows, which are pictures, or 20 MiB of small ones, whose cost is their number. Rows that name
+    their pictures say nothing of how much is to be read: all cores.
+
+    Args:
+        plan: What is to be done.
+        row_bytes: About how large rows are; None: not known.
     """
     if plan.slice_bytes == NAMED_PICTURES_BYTES:
         return available_cores()
+    is_small = row_bytes is not None and row_bytes < _SMALL_ROW_BYTES
+    share = _SHARE_OF_SMALL_ROWS if is_small else _SHARE_OF_LARGE_ROWS
     total = sum(file.size_bytes or 0 for file in plan.files)
-    return max(1, min(available_cores(), total // (128 * MIB)))
+    return max(1, min(available_cores(), total // share))
 
 
 def available_cores() -> int:

@@ -129,7 +129,7 @@ def _plain_arrays(rows: Sequence[PlainRow], layout: str) -> list[pa.Array]:
 
 def _plain_message_array(rows: Sequence[PlainRow], column: int) -> pa.Array:
     shapes = [row.shape for row in rows]
-    if shapes.count(shapes[0]) == len(shapes):
+    if shapes and shapes.count(shapes[0]) == len(shapes):
         turns, texts = shapes[0][column], _texts_of_one_shape(rows, column)
         message = _plain_messages(turns, texts, len(rows))
         return columns.lists([len(turns)] * len(rows), message)

@@ -26,7 +26,7 @@ class Survey:
     """What the first rows tell: format and why, layout, whether and how they have pictures.
 
     ``picture_parent`` is the folder below which all absolute paths of pictures lie, if
-    rows name any.
+    rows name any; ``row_bytes`` is how long lines are on average, if there are several.
     """
 
     format: str
@@ -36,6 +36,7 @@ class Survey:
     names_pictures: bool
     rows: int
     picture_parent: str | None = None
+    row_bytes: float | None = None
 
 
 def first_rows(file: SourceFile, pipe: Pipe | None) -> list[Row]:
@@ -83,7 +84,14 @@ def survey(rows: Sequence[Row], source: str, format_: Format | None) -> Survey:
         bool(named),
         len(rows),
         _common_parent(image.value for image in named),
+        _row_bytes(rows),
     )
+
+
+def _row_bytes(rows: Sequence[Row]) -> float | None:
+    if len(rows) < 2:
+        return None
+    return (rows[-1].origin.offset - rows[0].origin.offset) / (len(rows) - 1)
 
 
 def _common_parent(names: Iterable[str]) -> str | None:
