@@ -12,17 +12,19 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from vlm_datakit.plan import MIB, Plan, Slice
 from vlm_datakit.runner.job import Job
-from vlm_datakit.runner.on_ray import RayCluster, on_ray
-from vlm_datakit.runner.pool import piped_pool, pool
 from vlm_datakit.runner.progress import REPORTS_EVERY_S, Pulse, Report
 from vlm_datakit.runner.stages import open_pictures
 from vlm_datakit.runner.work import NO_EDGES, Edges, run_slice
 from vlm_datakit.shards.manifest import Receipt
 from vlm_datakit.sources.pipe import Pipe
 from vlm_datakit.sources.slices import NAMED_PICTURES_BYTES
+
+if TYPE_CHECKING:
+    from vlm_datakit.runner.on_ray import RayCluster
 
 _SMALL_ROW_BYTES = 32 * 1024
 _SHARE_OF_SMALL_ROWS, _SHARE_OF_LARGE_ROWS = 40 * MIB, 128 * MIB
@@ -65,10 +67,14 @@ def open_engine(job: Job, slices: Sequence[Slice], means: Means) -> Iterator[Eng
     counted in one process.
     """
     if means.ray is not None and slices:
+        from vlm_datakit.runner.on_ray import on_ray
+
         yield partial(on_ray, cluster=means.ray, kept_open=means.kept_open)
         return
     workers = min(means.workers, len(slices)) if means.pipe is None else means.workers
     if workers > 1 and job.plan.fetch is None:
+        from vlm_datakit.runner.pool import piped_pool, pool  # one process needs no other
+
         many = pool if means.pipe is None else partial(piped_pool, pipe=means.pipe)
         yield partial(many, workers=workers, kept_open=means.kept_open)
         return

@@ -7,6 +7,7 @@ from contextlib import closing
 from dataclasses import dataclass, field
 from itertools import chain
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from vlm_datakit.errors import OutputError, SourceError, UsageError
 from vlm_datakit.events import Listener, Part, Summary
@@ -22,7 +23,6 @@ from vlm_datakit.plan import (
 from vlm_datakit.runner.commit import Place, commit, prepare, prepare_part
 from vlm_datakit.runner.engines import Means, open_engine
 from vlm_datakit.runner.job import REJECTS, Job
-from vlm_datakit.runner.on_ray import RayCluster, check_installed
 from vlm_datakit.runner.outcome import check_consent, finished_before, reasons_of, summary_of
 from vlm_datakit.runner.output import (
     State,
@@ -41,6 +41,9 @@ from vlm_datakit.shards.manifest import Receipt, read_manifest
 from vlm_datakit.sources.pipe import Pipe
 from vlm_datakit.sources.slices import NAMED_PICTURES_BYTES, cut
 from vlm_datakit.sources.spool import cut_pipe
+
+if TYPE_CHECKING:
+    from vlm_datakit.runner.on_ray import RayCluster
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,6 +140,8 @@ def _check_means(plan: Plan, options: RunOptions) -> None:
         raise UsageError("--engine ray needs files: standard input comes once, to one process")
     if plan.fetch is not None:
         raise UsageError("--engine ray goes without --fetch, whose connections one process counts")
+    from vlm_datakit.runner.on_ray import check_installed
+
     check_installed()
 
 
