@@ -21,8 +21,9 @@ from vlm_datakit.conversation import (
     Warned,
 )
 from vlm_datakit.errors import Reason, RowError
-from vlm_datakit.formats import simple
-from vlm_datakit.walk import Stages, convert_rows
+from vlm_datakit.formats import openai, simple
+from vlm_datakit.plan import MIB
+from vlm_datakit.walk import Stages, convert_rows, convert_runs
 
 
 @pytest.fixture
@@ -193,3 +194,18 @@ def test_a_bug_behind_the_window_says_at_which_row(ahead: tuple[Stages, list[str
     with pytest.raises(ZeroDivisionError) as caught:
         next(outcomes)
     assert caught.value.__notes__ == ["while converting in.jsonl:7"]
+
+
+@pytest.mark.parametrize("way", [convert_rows, lambda *a: convert_runs(*a, openai.plain)])
+def test_the_pictures_of_one_row_fit_into_memory_together(way: Callable[..., Any]) -> None:
+    data = bytes(200 * MIB)  # the same one each time
+    resolve = Image(data, "image/png", 1, 1)
+    urls = [{"type": "image_url", "image_url": {"url": f"{n}.png"}} for n in range(3)]
+    messages = [{"role": "user", "content": urls}, {"role": "assistant", "content": "!"}]
+
+    (outcome,) = way([row(0, messages=messages)], Stages(openai.parse, lambda _: resolve, check))
+
+    assert isinstance(outcome, Rejected)
+    assert outcome.reason is Reason.IMAGE_TOO_LARGE
+    assert outcome.where == "$.messages[0].content[2].image_url.url"
+    assert outcome.seen == "over 536870912 bytes with the pictures before it"

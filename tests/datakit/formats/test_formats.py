@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass, replace
 
 import pytest
 
 from vlm_datakit import formats
+from vlm_datakit.conversation import Draft
 from vlm_datakit.errors import UsageError
-from vlm_datakit.formats import openai
+from vlm_datakit.formats import openai, simple
+from vlm_datakit.formats.format import Fields
 
 
 def test_every_format_is_in_the_table_under_its_name() -> None:
@@ -23,6 +26,24 @@ def test_every_format_is_in_the_table_under_its_name() -> None:
 @pytest.mark.parametrize("name", ["openai", "vlm_datakit.formats.openai:FORMAT"])
 def test_a_format_is_found_by_name_and_by_import(name: str) -> None:
     assert formats.get(name) is openai.FORMAT
+
+
+@dataclass
+class Parser:
+    """A parser with settings; it has no hash."""
+
+    strict: bool = False
+
+    def __call__(self, fields: Fields) -> Draft:
+        return simple.parse(fields)
+
+
+def test_a_format_that_parses_otherwise_has_no_plain_rows() -> None:
+    mine = replace(simple.FORMAT, name="mine", parse=Parser())
+    row = {"text": "?", "response": "!"}
+
+    assert formats.plain_of(simple.FORMAT)(row) is not None
+    assert formats.plain_of(mine)(row) is None
 
 
 @pytest.mark.parametrize(

@@ -7,6 +7,7 @@ import os
 import threading
 import time
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
@@ -93,7 +94,7 @@ class TestReadingAhead:
         text = b"".join(b"%d\n" % n for n in range(300_000))
         pieces = io.BytesIO(text)
 
-        ahead = ReadAhead(pieces, 100)  # type: ignore[arg-type] - read() is all it needs
+        ahead = ReadAhead(pieces, 100)  # type: ignore[arg-type] - readinto() is all it needs
 
         stream = io.BufferedReader(ahead, 64)
         assert b"".join(iter(lambda: stream.readline(size), b"")) == text
@@ -136,9 +137,9 @@ class TestReadingAhead:
 
     def test_raises_what_reading_raised_where_it_did(self) -> None:
         class Breaks(io.BytesIO):
-            def read(self, _: int | None = -1, /) -> bytes:
-                if piece := super().read(4):
-                    return piece
+            def readinto(self, buffer: Any, /) -> int:
+                if count := super().readinto(memoryview(buffer)[:4]):
+                    return count
                 raise OSError(5, "Input/output error")
 
         stream = io.BufferedReader(ReadAhead(Breaks(b"one\ntwo\n"), MIB))  # type: ignore[arg-type]

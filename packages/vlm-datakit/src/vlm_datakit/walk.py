@@ -18,14 +18,15 @@ from vlm_datakit.conversation import (
     Row,
     Warned,
 )
-from vlm_datakit.errors import RowError
+from vlm_datakit.errors import Reason, RowError
 from vlm_datakit.payloads import restored
-from vlm_datakit.plain import Plain, PlainRow, PlainRows, plain_bytes
+from vlm_datakit.plain import Plain, PlainRow, PlainRows, conversation_of, plain_bytes
 from vlm_datakit.plan import MIB
 
 _AHEAD_PICTURES = 32  # named by URL, in the rows held; a last row may go beyond
 _AHEAD_BYTES = 8 * MIB  # of the rows held
 _VALUE_BYTES = 64  # what a value costs beside its text
+_MOST_PICTURE_BYTES = 512 * MIB  # of one row: they are held, and Arrow's columns end at 2 GiB
 _RUN_ROWS, _RUN_BYTES = 256, MIB  # of plain rows that are handed on together
 _Step = TypeVar("_Step", Draft, Converted)
 
@@ -72,13 +73,14 @@ def convert_runs(
         return
     offsets, found, size = list[int](), list[PlainRow](), 0
     for row in rows:
-        known = _plain_row(row, stages, plain) if isinstance(row, Row) else None
+        known = _plain_row(row, stages, plain) if isinstance(row, Row) else row
         origin = row.origin
-        if found and (known is None or len(found) >= _RUN_ROWS or size >= _RUN_BYTES):
+        is_plain = isinstance(known, PlainRow)
+        if found and (not is_plain or len(found) >= _RUN_ROWS or size >= _RUN_BYTES):
             yield PlainRows(origin.source, offsets, found)
             offsets, found, size = [], [], 0
-        if known is None:
-            yield row if isinstance(row, Rejected) else convert_row(row, stages)
+        if not isinstance(known, PlainRow):
+            yield known
         else:
             offsets.append(origin.offset)
             found.append(known)
@@ -87,24 +89,41 @@ def convert_runs(
         yield PlainRows(origin.source, offsets, found)
 
 
-def _plain_row(row: Row, stages: Stages, plain: Plain) -> PlainRow | None:
-    """Return a row with its pictures opened if it is plain and nothing is to be said of it."""
+def _plain_row(row: Row, stages: Stages, plain: Plain) -> PlainRow | Converted | Rejected:
+    """Return a row with its pictures opened, or converted if there is more to it or to say."""
     draft = plain(row.fields)
     if draft is None:
-        return None
+        return convert_row(row, stages)
     shape, texts, sources, row_id = draft
     if not sources and row.whole is None:
         return PlainRow(shape, texts, (), row_id)
-    restored_sources = restored(sources, row.payloads)
-    if restored_sources is None:
-        return None
+    given = restored(sources, row.payloads)
+    if given is None:
+        return convert_row(row, stages)
     try:
-        images = tuple([stages.resolve(source) for source in restored_sources])
-    except RowError:
-        return None  # said of the row by its parsing, which knows where the picture stands
-    if any("frames" in image.rewritten for image in images):
-        return None  # worth a warning
-    return PlainRow(shape, texts, images, row_id)
+        found = PlainRow(shape, texts, _opened(given, stages), row_id)
+    except RowError:  # its parsing knows where the picture stands
+        return convert_row(row, stages)
+    if any("frames" in image.rewritten for image in found.images):  # worth a warning
+        conversation = conversation_of(found)
+        return Converted(row.origin, conversation, stages.check(conversation), row.raw)
+    return found
+
+
+def _opened(sources: Iterable[ImageSource], stages: Stages) -> tuple[Image, ...]:
+    """Open the pictures of one row, as long as they fit into memory and into a column.
+
+    Raises:
+        RowError: as ``resolve``; ``image-too-large`` for more than 512 MiB together.
+    """
+    images, size = [], 0
+    for source in sources:
+        images.append(image := stages.resolve(source))
+        size += len(image.data)
+        if size > _MOST_PICTURE_BYTES:
+            seen = f"over {_MOST_PICTURE_BYTES} bytes with the pictures before it"
+            raise RowError(Reason.IMAGE_TOO_LARGE, source.where, seen)
+    return tuple(images)
 
 
 def convert_row(row: Row, stages: Stages) -> Converted | Rejected:
@@ -139,7 +158,7 @@ def _parsed(row: Row, stages: Stages) -> Draft | Rejected:
 
 def _finished(row: Row, draft: Draft, stages: Stages) -> Converted | Rejected:
     def finish() -> Converted:
-        conversation = draft.with_images(tuple(map(stages.resolve, draft.images)))
+        conversation = draft.with_images(_opened(draft.images, stages))
         warnings = (*draft.warnings, *stages.check(conversation))
         return Converted(row.origin, conversation, warnings, row.raw)
 

@@ -39,7 +39,9 @@ class LazyGroup(click.Group):
         except BrokenPipeError:
             _close_quietly()
         except KeyboardInterrupt:
-            goes_on = "; the same command goes on" if ctx.invoked_subcommand in _RESUMES else ""
+            is_piped = any(word == "-" or word.endswith("=-") for word in sys.argv)
+            resumes = ctx.invoked_subcommand in _RESUMES and not is_piped
+            goes_on = "; the same command goes on" if resumes else ""
             click.echo(f"vlm-datakit: interrupted{goes_on}", err=True)
             sys.exit(_INTERRUPTED)
 

@@ -51,7 +51,8 @@ if TYPE_CHECKING:
     "--workers",
     type=click.IntRange(1),
     metavar="N",
-    help="Processes at work at once [default: 1; of a file, one a core and 128 MiB]",
+    help="Processes at work at once [default: as many as there are cores and the file is worth; "
+    "1 for standard input, and always with --fetch]",
 )
 @quiet_option
 def command(source: str, output: str, **given: Any) -> None:

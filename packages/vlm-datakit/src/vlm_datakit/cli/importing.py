@@ -56,7 +56,8 @@ if TYPE_CHECKING:
     "--workers",
     type=click.IntRange(1),
     metavar="N",
-    help="Processes at work at once [default: one a core and 128 MiB; with --fetch, always 1]",
+    help="Processes at work at once [default: as many as there are cores and the input is worth; "
+    "1 for standard input, and always with --fetch]",
 )
 @click.option(
     "--engine",
@@ -81,7 +82,7 @@ def command(sources: tuple[str, ...], **given: Any) -> None:
     """Turn rows into normalized shards.
 
     FILE holds JSON lines; a folder gives those of a split. Either may be an address that
-    fsspec knows, such as s3://bucket/rows.jsonl.
+    fsspec knows, such as s3://bucket/rows.jsonl; - is standard input.
 
     After a kill the same command goes on, and the bytes are the same for any number of
     workers and jobs. Refused rows stand in OUT/rejects with their reasons; if there are more

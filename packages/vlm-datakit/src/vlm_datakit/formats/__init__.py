@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import importlib
-from collections.abc import Callable
 from difflib import get_close_matches
-from typing import Any
 
 from vlm_datakit.errors import UsageError
 from vlm_datakit.formats import openai, preference, simple, trl
@@ -18,9 +16,12 @@ FORMATS = {
 }
 
 
-_PLAIN: dict[Callable[..., Any], Plain] = {
-    module.parse: module.plain for module in (openai, simple, trl, preference)
-}
+_PLAIN: tuple[tuple[object, Plain], ...] = (
+    (openai.parse, openai.plain),
+    (simple.parse, simple.plain),
+    (trl.parse, trl.plain),
+    (preference.parse, preference.plain),
+)
 
 
 def plain_of(format_: Format) -> Plain:
@@ -32,7 +33,8 @@ def plain_of(format_: Format) -> Plain:
         >>> plain_of(FORMATS["simple"])({"text": "2 + 2?", "response": "4"}).texts
         ('2 + 2?', '4')
     """
-    return _PLAIN.get(format_.parse, _no_plain_rows)
+    known = (plain for parse, plain in _PLAIN if parse is format_.parse)
+    return next(known, _no_plain_rows)
 
 
 def _no_plain_rows(fields: Fields) -> PlainDraft | None:  # noqa: ARG001 - a `Plain`

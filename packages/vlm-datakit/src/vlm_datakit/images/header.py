@@ -34,6 +34,7 @@ _WALKS: dict[str, Callable[[bytes], Walk]] = {
     "image/jp2": jpeg2000.walk,
 }
 _ADDRESS = re.compile(r" <[^<>]* at 0x[0-9a-f]+>")  # differs from run to run
+_SMALLER_THAN_A_BOMB = 89_000_000  # pixels; Pillow looks twice at larger ones
 _ORIENTATION = 0x0112  # Exif 2.3, table 4
 _TURNED = frozenset({5, 6, 7, 8})  # orientations that swap width and height
 # Bytes a pixel that libwebp takes when a file is opened, still or moving.
@@ -80,7 +81,7 @@ def parse_header(data: bytes, limits: Limits, where: str) -> Header:
         raise RowError(Reason.IMAGE_TOO_LARGE, where, f"{len(data)} bytes")
     _check_coding(data, kind, where)
     walked = _WALKS[kind](data) if kind in _WALKS else Walk(is_proof=False)
-    if walked.frame is not None:
+    if walked.frame is not None and math.prod(walked.frame[:2]) <= _SMALLER_THAN_A_BOMB:
         width, height, mode, is_progressive = walked.frame
         judge_size(width, height, limits, where)
         return Header(

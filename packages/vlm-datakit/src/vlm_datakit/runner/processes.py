@@ -207,5 +207,6 @@ def _uninterrupted() -> Iterator[None]:
 def _ending(status: int) -> str:
     if status >= 0:
         return f"ended with {status}"
-    name = signal.Signals(-status).name
+    known = {number.value: number.name for number in signal.Signals}
+    name = known.get(-status, f"signal {-status}")
     return f"was killed by {name}" + (" (no memory left?)" if name == "SIGKILL" else "")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from array import array
 from collections.abc import Sequence
 from dataclasses import replace
+from mmap import mmap
 from typing import Any
 
 import orjson
@@ -12,8 +13,11 @@ import pyarrow as pa
 
 from vlm_datakit.conversation import Conversation, Image, ImageRef, Message, Text
 from vlm_datakit.plain import PICTURE, TEXT, PlainRow, Shape, Turn, conversation_of
+from vlm_datakit.plan import MIB
 from vlm_datakit.shards import columns
 from vlm_datakit.shards.layout import LAYOUTS, schema, sections
+
+_PAGES_BYTES = 20 * MIB  # a row group, and its last row; untouched pages take no memory
 
 
 class Batch:
@@ -71,27 +75,39 @@ class Batch:
 
 
 class _Pictures:
-    """The pictures of rows: the bytes of all, one after the other, and their sizes."""
+    """The pictures of rows: the bytes of all, one after the other, and their sizes.
+
+    In pages of their own: on the heap, beside rows that come and go, a buffer that grows to 16 MiB
+    leaves holes that nothing fits, and a long run takes twice the memory.
+    """
 
     def __init__(self) -> None:
-        self._data, self._ends = bytearray(), array("i", [0])
+        self._pages, self._ends = mmap(-1, _PAGES_BYTES), array("i", [0])
         self._widths, self._heights, self._counts = array("i"), array("i"), array("i", [0])
 
     def add(self, images: Sequence[Image]) -> int:
         """Append the pictures of one row, and return how many bytes they have."""
-        before = len(self._data)
+        before = end = self._ends[-1]
         for image in images:
-            self._data += image.data
-            self._ends.append(len(self._data))
+            start, end = end, end + len(image.data)
+            if end > len(self._pages):
+                self._grow(start, end)
+            self._pages[start:end] = image.data
+            self._ends.append(end)
             self._widths.append(image.width_px)
             self._heights.append(image.height_px)
         self._counts.append(len(self._ends) - 1)
-        return len(self._data) - before
+        return end - before
+
+    def _grow(self, used: int, needed: int) -> None:
+        larger = mmap(-1, 2 * needed)
+        larger[:used] = self._pages[:used]
+        self._pages = larger
 
     def arrays(self) -> list[pa.Array]:
         """Return the columns images and image_sizes, over this memory."""
         count = len(self._widths)
-        data = columns.spans(self._ends, self._data)
+        data = columns.spans(self._ends, memoryview(self._pages)[: self._ends[-1]])
         paths = pa.nulls(count, pa.string())
         stored = columns.structs({"bytes": data, "path": paths})
         sides = {"width": columns.int32s(self._widths), "height": columns.int32s(self._heights)}

@@ -69,11 +69,11 @@ def repeated(values: Sequence[str], times: int) -> pa.Array:
     return pa.Array.from_buffers(pa.string(), len(once) * times, [*buffers, joined])
 
 
-def spans(ends: array[int], data: bytearray) -> pa.Array:
+def spans(ends: array[int], data: bytes | memoryview) -> pa.Array:
     """Return a binary array over memory: value n ends at ``ends[n + 1]``, where the next begins.
 
     Example:
-        >>> spans(array("i", [0, 1, 3]), bytearray(b"abc")).to_pylist()
+        >>> spans(array("i", [0, 1, 3]), b"abc").to_pylist()
         [b'a', b'bc']
     """
     buffers = [None, pa.py_buffer(ends), pa.py_buffer(data)]
