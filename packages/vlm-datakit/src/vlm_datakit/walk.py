@@ -28,7 +28,7 @@ _AHEAD_BYTES = 8 * MIB  # of the rows held
 _VALUE_BYTES = 64  # what a value costs beside its text
 _MOST_PICTURE_BYTES = 512 * MIB  # of one row: they are held, and Arrow's columns end at 2 GiB
 _RUN_ROWS, _RUN_BYTES = 256, MIB  # of plain rows that are handed on together
-_Step = TypeVar("_Step", Draft, Converted)
+_Step = TypeVar("_Step", Draft, Converted, PlainRow)
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,9 +100,8 @@ def _plain_row(row: Row, stages: Stages, plain: Plain) -> PlainRow | Converted |
     given = restored(sources, row.payloads)
     if given is None:
         return convert_row(row, stages)
-    try:
-        found = PlainRow(shape, texts, _opened(given, stages), row_id)
-    except RowError:  # its parsing knows where the picture stands
+    found = _attempt(row, lambda: PlainRow(shape, texts, _opened(given, stages), row_id))
+    if isinstance(found, Rejected):  # its parsing knows where the picture stands
         return convert_row(row, stages)
     if any("frames" in image.rewritten for image in found.images):  # worth a warning
         conversation = conversation_of(found)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Self
@@ -51,6 +52,10 @@ class ShardSpec:
 class ShardWriter:
     """Writes the conversations of one slice as ``{stem}-{part:03d}.parquet`` in a folder.
 
+    Texts are compressed and written by a thread while the next row group is collected; what
+    fails there is raised by the next call. Pictures are not compressed: a thread would win
+    nothing, and a second row group of them take memory.
+
     Args:
         folder: Where the files go; must exist.
         spec: Layout, names, sizes.
@@ -62,7 +67,9 @@ class ShardWriter:
         self._folder, self._spec = folder, spec
         self._schema = schema(spec.layout, with_images=spec.with_images)
         self._batch = Batch(spec.layout, with_images=spec.with_images)
-        self._writer: pq.ParquetWriter | None = None
+        self._thread = ThreadPoolExecutor(1)
+        self._writing: Future[None] | None = None
+        self._writer: pq.ParquetWriter | None = None  # the thread's while it writes
         self._file_rows = self._file_groups = 0
         self._done: list[ShardFile] = []
 
@@ -70,6 +77,7 @@ class ShardWriter:
         return self
 
     def __exit__(self, *_: object) -> None:
+        self._thread.shutdown()
         if self._writer is not None:
             self._writer.close()
             self._temporary().unlink(missing_ok=True)
@@ -84,15 +92,29 @@ class ShardWriter:
     def close(self) -> tuple[ShardFile, ...]:
         """Write what is pending, name the last file, and return all files in order."""
         self._write_group()
+        self._wait()
         self._finish_file()
         return tuple(self._done)
 
     def _write_group(self) -> None:
         if not self._batch:
             return  # an empty row group breaks load_dataset
+        rows = self._batch.taken()
+        self._wait()
+        if self._spec.with_images:
+            self._write(rows)
+        else:
+            self._writing = self._thread.submit(self._write, rows)
+
+    def _wait(self) -> None:
+        """Wait for the thread, and raise what it raised."""
+        if self._writing is not None:
+            writing, self._writing = self._writing, None
+            writing.result()
+
+    def _write(self, rows: pa.RecordBatch) -> None:
         if self._writer is None:
             self._writer = self._opened()
-        rows = self._batch.taken()
         self._writer.write_batch(rows, row_group_size=rows.num_rows)
         self._file_rows += rows.num_rows
         self._file_groups += 1
