@@ -24,6 +24,7 @@ from vlm_datakit.cli.progress import progress_listener
 from vlm_datakit.cli.talk import say
 from vlm_datakit.errors import TooManyRejects, UsageError
 from vlm_datakit.events import Part, Summary
+from vlm_datakit.lean import import_arrow
 from vlm_datakit.plan import parse_rejects_allowed, parse_stride
 
 if TYPE_CHECKING:
@@ -88,6 +89,8 @@ def command(sources: tuple[str, ...], **given: Any) -> None:
     workers and jobs. Refused rows stand in OUT/rejects with their reasons; if there are more
     of them than --max-rejects, nothing is committed.
     """
+    if ":" not in given["format_"]:  # a format of your own may need both together
+        import_arrow()
     from vlm_datakit.importing import default_output, plan_import, reads_stdin
     from vlm_datakit.runner.engines import default_workers
     from vlm_datakit.sources.pipe import standard_input

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
 from typing import Any, Generic
 
+from vlm_datakit.lean import is_lean
 from vlm_datakit.runner.line import Line
 from vlm_datakit.runner.tries import Task, Tries
 from vlm_datakit.runner.worker import Answer, Ready
@@ -24,10 +25,9 @@ _FAREWELL_S = 5.0
 # -P keeps the current folder's modules out until sys.path is the parent's.
 _BEGIN = """
 import sys
-line, module, *sys.path = sys.argv[1:]
-from vlm_datakit.runner.line import Line
+line, module, is_lean, *sys.path = sys.argv[1:]
 from vlm_datakit.runner.worker import begin
-begin(int(line), module)
+begin(int(line), module, is_lean=is_lean == "lean")
 """
 
 
@@ -183,9 +183,10 @@ def _heard(line: Line) -> Any:
 def _started(module: str, kept_open: tuple[int, ...]) -> tuple[subprocess.Popen[bytes], Line]:
     """Start a process; what it prints goes to standard error."""
     end, other = socket.socketpair()
+    lean = "lean" if is_lean() else "whole"
     with other, _uninterrupted():
         process = subprocess.Popen(  # noqa: S603 - this interpreter, our own words
-            [sys.executable, "-P", "-c", _BEGIN, str(other.fileno()), module, *sys.path],
+            [sys.executable, "-P", "-c", _BEGIN, str(other.fileno()), module, lean, *sys.path],
             stdin=subprocess.DEVNULL,
             stdout=2,
             stderr=2,

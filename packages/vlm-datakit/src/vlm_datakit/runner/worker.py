@@ -18,6 +18,7 @@ from queue import SimpleQueue
 from typing import Any, NoReturn
 
 from vlm_datakit.errors import VlmDataKitError
+from vlm_datakit.lean import import_arrow
 from vlm_datakit.runner.line import Line
 
 
@@ -33,8 +34,16 @@ class Answer:
     value: Any
 
 
-def begin(descriptor: int, module: str) -> NoReturn:
-    """Be the process of a crew: run what a module serves over a socket."""
+def begin(descriptor: int, module: str, *, is_lean: bool) -> NoReturn:
+    """Be the process of a crew: run what a module serves over a socket.
+
+    Args:
+        descriptor: Of the socket.
+        module: Has ``serve``.
+        is_lean: Whether to do without NumPy, as the parent does.
+    """
+    if is_lean:
+        import_arrow()
     import_module(module).serve(Line(socket.socket(fileno=descriptor)))
     raise SystemExit(f"{module}.serve came back")
 
