@@ -59,7 +59,10 @@ class Batch:
             self.size_bytes += self._pictures.add(images)
 
     def taken(self) -> pa.RecordBatch:
-        """Return all rows as one record batch of the layout's schema, and begin anew."""
+        """Return all rows as one record batch of the layout's schema, and begin anew.
+
+        Its pictures stand in memory that the next `add` writes to.
+        """
         ids, rows = columns.texts(self._ids), self._rows
         plain = [row for row in rows if isinstance(row, PlainRow)]
         if len(plain) == len(rows):
@@ -69,7 +72,7 @@ class Batch:
             arrays = _arrays(found, self._layout)
         if self._pictures is not None:
             arrays[-2:-2] = self._pictures.arrays()  # before tools and extras
-            self._pictures = _Pictures()
+            self._pictures = _Pictures(self._pictures.pages)
         self._ids, self._rows, self.size_bytes = [], [], 0
         return pa.RecordBatch.from_arrays([ids, *arrays], schema=self._schema)
 
@@ -78,11 +81,15 @@ class _Pictures:
     """The pictures of rows: the bytes of all, one after the other, and their sizes.
 
     In pages of their own: on the heap, beside rows that come and go, a buffer that grows to 16 MiB
-    leaves holes that nothing fits, and a long run takes twice the memory.
+    leaves holes that nothing fits, and a long run takes twice the memory. They are used again:
+    getting new ones from the system takes three times as long as filling them.
+
+    Args:
+        pages: Of an earlier row group, which nobody reads any more.
     """
 
-    def __init__(self) -> None:
-        self._pages, self._ends = mmap(-1, _PAGES_BYTES), array("i", [0])
+    def __init__(self, pages: mmap | None = None) -> None:
+        self.pages, self._ends = pages or mmap(-1, _PAGES_BYTES), array("i", [0])
         self._widths, self._heights, self._counts = array("i"), array("i"), array("i", [0])
 
     def add(self, images: Sequence[Image]) -> int:
@@ -90,9 +97,9 @@ class _Pictures:
         before = end = self._ends[-1]
         for image in images:
             start, end = end, end + len(image.data)
-            if end > len(self._pages):
+            if end > len(self.pages):
                 self._grow(start, end)
-            self._pages[start:end] = image.data
+            self.pages[start:end] = image.data
             self._ends.append(end)
             self._widths.append(image.width_px)
             self._heights.append(image.height_px)
@@ -101,13 +108,13 @@ class _Pictures:
 
     def _grow(self, used: int, needed: int) -> None:
         larger = mmap(-1, 2 * needed)
-        larger[:used] = self._pages[:used]
-        self._pages = larger
+        larger[:used] = self.pages[:used]
+        self.pages = larger
 
     def arrays(self) -> list[pa.Array]:
         """Return the columns images and image_sizes, over this memory."""
         count = len(self._widths)
-        data = columns.spans(self._ends, memoryview(self._pages)[: self._ends[-1]])
+        data = columns.spans(self._ends, memoryview(self.pages)[: self._ends[-1]])
         paths = pa.nulls(count, pa.string())
         stored = columns.structs({"bytes": data, "path": paths})
         sides = {"width": columns.int32s(self._widths), "height": columns.int32s(self._heights)}
