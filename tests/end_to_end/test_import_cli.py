@@ -705,7 +705,7 @@ class TestSignals:
             pytest.param(
                 signal.SIGINT,
                 130,
-                "vlm-datakit: interrupted; the same command goes on",
+                "vlm-datakit: interrupted",
                 id="Ctrl-C",
             ),
             pytest.param(signal.SIGTERM, -signal.SIGTERM, "", id="SIGTERM"),
