@@ -209,3 +209,13 @@ def test_the_pictures_of_one_row_fit_into_memory_together(way: Callable[..., Any
     assert outcome.reason is Reason.IMAGE_TOO_LARGE
     assert outcome.where == "$.messages[0].content[2].image_url.url"
     assert outcome.seen == "over 536870912 bytes with the pictures before it"
+
+
+def test_a_bug_over_plain_rows_says_where_it_happened(stages: Stages) -> None:
+    def plain(fields: Mapping[str, Any]) -> Any:
+        raise ZeroDivisionError(f"{len(fields)} fields")
+
+    with pytest.raises(ZeroDivisionError) as caught:
+        list(convert_runs([row(6, text="?", response="!")], stages, plain))
+
+    assert caught.value.__notes__ == ["while converting in.jsonl:7"]

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from .watching import PATIENCE_S, children, eventually, held, is_alive
+from .watching import PATIENCE_S, children, eventually, held, is_alive, put_down
 
 ENV = {"PYTHONPATH": str(Path(__file__).parent)}  # where traps.py is
 MIB = 2**20
@@ -90,11 +90,7 @@ def begun(tmp_path) -> Iterator[Callable[..., subprocess.Popen[bytes]]]:
         return process
 
     yield begin
-    for process in started:
-        workers = children(process.pid) if process.poll() is None else []
-        process.kill()
-        process.communicate()
-        assert eventually(lambda: not any(map(is_alive, workers)))  # noqa: B023 - called at once
+    put_down(started)
 
 
 class TestTheBytes:

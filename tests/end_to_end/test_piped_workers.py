@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from .watching import PATIENCE_S, children, eventually, held, is_alive
+from .watching import PATIENCE_S, eventually, held, is_alive, put_down
 
 HERE = Path(__file__).parent
 IMPORT = ["import", "-", "--from", "traps:FORMAT", "--max-rejects", "9", "-q"]
@@ -64,11 +64,7 @@ def begin(tmp_path) -> Iterator[Callable[..., subprocess.Popen[bytes]]]:
         return process
 
     yield start
-    for process in started:
-        workers = children(process.pid) if process.poll() is None else []
-        process.kill()
-        process.wait() if process.stderr is None else process.communicate()
-        assert eventually(lambda: not any(map(is_alive, workers)))  # noqa: B023 - called at once
+    put_down(started)
 
 
 def made(folder: Path) -> dict[str, bytes]:

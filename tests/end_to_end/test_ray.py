@@ -8,12 +8,14 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
+
+from . import watching
 
 pytestmark = pytest.mark.skipif(
     importlib.util.find_spec("ray") is None, reason="needs vlm-datakit[ray]"
@@ -25,6 +27,7 @@ SOURCES = [f"{n}.jsonl" for n in range(SLICES)]
 IMPORT = ["import", *SOURCES, "-o", "set", "--from", "traps:FORMAT"]
 ENV = {"PYTHONPATH": str(HERE)}  # where traps.py is
 PATIENCE_S = 60.0
+eventually = partial(watching.eventually, within_s=PATIENCE_S)
 LOST = "a worker was killed; another does its slice again"
 
 
@@ -151,15 +154,6 @@ def status_of(pid: int) -> list[str]:
 
 def is_alive(pid: int) -> bool:
     return status_of(pid)[:1] not in ([], ["Z"])
-
-
-def eventually(holds: Callable[[], object], within_s: float = PATIENCE_S) -> bool:
-    end = time.monotonic() + within_s
-    while not holds():
-        if time.monotonic() > end:
-            return False
-        time.sleep(0.01)
-    return True
 
 
 def test_a_cluster_writes_what_one_process_writes_and_imports_nothing_from_the_current_folder(

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from .watching import PATIENCE_S, children, eventually, held, is_alive
+from .watching import PATIENCE_S, children, eventually, held, is_alive, put_down
 
 HERE = Path(__file__).parent
 SLICES = 6  # each file is at least one slice
@@ -68,11 +68,7 @@ def begun(tmp_path) -> Iterator[Callable[..., subprocess.Popen[bytes]]]:
         return process
 
     yield begin
-    for process in started:
-        workers = children(process.pid) if process.poll() is None else []
-        process.kill()
-        process.communicate()
-        assert eventually(lambda: not any(map(is_alive, workers)))  # noqa: B023 - called at once
+    put_down(started)
 
 
 def test_any_number_of_workers_writes_the_same_bytes(run_cli, write, inline, tmp_path, tree):
@@ -100,14 +96,15 @@ class TestAKilledWorker:
         assert done.err.count(b"a worker was killed; another does its slice again") == 1
         assert tree(tmp_path / "set") == inline()
 
-    def test_may_be_any_of_them(self, begun, write, inline, tmp_path, tree):
+    @pytest.mark.parametrize("number", [signal.SIGKILL, 40], ids=["SIGKILL", "a nameless one"])
+    def test_may_be_any_of_them(self, begun, write, inline, tmp_path, tree, number):
         write({0: "hold", 1: "hold"})
         process = begun()
         assert eventually(lambda: len(held(tmp_path)) == 2)
         assert sorted(children(process.pid)) == sorted(held(tmp_path))
 
         for pid in held(tmp_path):
-            os.kill(pid, signal.SIGKILL)
+            os.kill(pid, number)
         (tmp_path / "go").touch()
 
         assert (process.wait(PATIENCE_S), tree(tmp_path / "set")) == (0, inline())

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import subprocess
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 PATIENCE_S = 30.0
@@ -36,6 +37,15 @@ def eventually(holds: Callable[[], object], within_s: float = PATIENCE_S) -> boo
             return False
         time.sleep(0.01)
     return True
+
+
+def put_down(started: Iterable[subprocess.Popen[bytes]]) -> None:
+    """Kill processes and see their workers end."""
+    for process in started:
+        workers = children(process.pid) if process.poll() is None else []
+        process.kill()
+        process.wait() if process.stderr is None else process.communicate()
+        assert eventually(lambda: not any(map(is_alive, workers)))  # noqa: B023 - called at once
 
 
 def held(folder: Path) -> list[int]:

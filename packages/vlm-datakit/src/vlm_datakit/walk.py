@@ -91,7 +91,11 @@ def convert_runs(
 
 def _plain_row(row: Row, stages: Stages, plain: Plain) -> PlainRow | Converted | Rejected:
     """Return a row with its pictures opened, or converted if there is more to it or to say."""
-    draft = plain(row.fields)
+    try:
+        draft = plain(row.fields)
+    except Exception as bug:
+        bug.add_note(f"while converting {row.origin}")
+        raise
     if draft is None:
         return convert_row(row, stages)
     shape, texts, sources, row_id = draft

@@ -20,6 +20,7 @@ from vlm_datakit.cli.options import (
     picture_options,
     quiet_option,
     rejects_raw_option,
+    workers_option,
 )
 from vlm_datakit.cli.talk import say, say_counts, say_refused
 from vlm_datakit.errors import TooManyRejects, UsageError
@@ -47,13 +48,7 @@ if TYPE_CHECKING:
     "--allow-loss", is_flag=True, help="Leave out what the target cannot hold, and count it."
 )
 @click.option("--overwrite", is_flag=True, help="Replace OUT and the ledger if they exist.")
-@click.option(
-    "--workers",
-    type=click.IntRange(1),
-    metavar="N",
-    help="Processes at work at once [default: as many as there are cores and the file is worth; "
-    "1 for standard input, and always with --fetch]",
-)
+@workers_option
 @quiet_option
 def command(source: str, output: str, **given: Any) -> None:
     """Turn rows of one format into another.

@@ -19,6 +19,7 @@ from vlm_datakit.cli.options import (
     picture_options,
     quiet_option,
     rejects_raw_option,
+    workers_option,
 )
 from vlm_datakit.cli.progress import progress_listener
 from vlm_datakit.cli.talk import say
@@ -53,13 +54,7 @@ if TYPE_CHECKING:
 @picture_options
 @rejects_raw_option
 @click.option("--overwrite", is_flag=True, help="Replace a finished import of another plan.")
-@click.option(
-    "--workers",
-    type=click.IntRange(1),
-    metavar="N",
-    help="Processes at work at once [default: as many as there are cores and the input is worth; "
-    "1 for standard input, and always with --fetch]",
-)
+@workers_option
 @click.option(
     "--engine",
     type=click.Choice(["processes", "ray"]),

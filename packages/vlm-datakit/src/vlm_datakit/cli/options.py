@@ -68,6 +68,15 @@ _PICTURE_OPTIONS = (
 )
 
 
+workers_option = click.option(
+    "--workers",
+    type=click.IntRange(1),
+    metavar="N",
+    help="Processes at work at once [default: as many as there are cores and the input is worth; "
+    "1 for standard input, and always with --fetch]",
+)
+
+
 def picture_options(command: Callable[..., Any]) -> Callable[..., Any]:
     """Add the options that say what becomes of pictures and what a row may cost."""
     for option in reversed(_PICTURE_OPTIONS):
