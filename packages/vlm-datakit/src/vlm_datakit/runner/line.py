@@ -1,7 +1,7 @@
 """What a parent and its workers talk over: whole values, through a socket.
 
 `multiprocessing.connection.Connection` does the same, and reads a value of 4 MiB in pieces,
-each into a buffer of its own: six times the CPU (docs/log.md).
+each into a buffer of its own: nine times the CPU (docs/log.md).
 """
 
 from __future__ import annotations
