@@ -72,8 +72,10 @@ def test_refused_rows_are_collected_and_the_others_go_on() -> None:
     assert [(str(r.origin), r.reason) for r in rejects] == [("rows:1", Reason.FIELD_MISSING)]
 
 
-@pytest.mark.parametrize(("allow_loss", "count"), [(False, 0), (True, 1)])
-def test_a_loss_is_refused_unless_it_is_allowed(allow_loss: bool, count: int) -> None:
+@pytest.mark.parametrize(
+    ("lossy", "count"), [([], 0), (["tools"], 0), (["first-turn"], 1), (["all"], 1)]
+)
+def test_a_loss_is_refused_unless_it_is_named(lossy: list[str], count: int) -> None:
     turns = [{"role": "user", "content": "?"}, {"role": "assistant", "content": "!"}] * 2
     rejects: list[Rejected] = []
 
@@ -82,7 +84,7 @@ def test_a_loss_is_refused_unless_it_is_allowed(allow_loss: bool, count: int) ->
         source="openai",
         target="simple",
         rejects=rejects,
-        allow_loss=allow_loss,
+        lossy=lossy,
     )
 
     assert (len(list(rows)), len(rejects)) == (count, 1 - count)

@@ -53,7 +53,7 @@ def produced(case: Path) -> dict[str, bytes]:
             files[REJECTS] += ledger_line(outcome)
             continue
         for target in targets:
-            rendered = render(outcome, target, allow_loss=False)
+            rendered = render(outcome, target)
             if isinstance(rendered, Rejected):
                 line = {"to": target.name, **orjson.loads(ledger_line(rendered))}
                 files[REJECTS] += json_line(line)

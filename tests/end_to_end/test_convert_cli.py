@@ -261,13 +261,15 @@ class TestThroughShards:
         done = cli(["convert", "--to", "simple", "in.jsonl"])
 
         assert (done.code, len(parsed(done.out))) == (6, 1)
-        assert b"refused  in.jsonl:1 $.messages target-cannot-hold: simple: 5 messages" in done.err
-        assert b"refused  in.jsonl:2 $.messages[1].weight target-cannot-hold" in done.err
+        assert b"simple cannot hold, and rows with it are refused: detail, first-image" in done.err
+        assert b"refused  in.jsonl:1 $.messages does-not-fit-format: simple has no" in done.err
+        assert b"refused  in.jsonl:2 $.messages[1].weight does-not-fit-format" in done.err
 
     def test_a_loss_allowed_is_reported(self, cli, write_jsonl, tmp_path, rows):
         write_jsonl(tmp_path / "in.jsonl", rows)
 
-        done = cli(["convert", "--to", "simple", "in.jsonl", "--allow-loss"])
+        done = cli(["convert", "--to", "simple", "in.jsonl", "--lossy", "all"])
 
         assert (done.code, len(parsed(done.out))) == (0, 2)
-        assert b"warned, rows by reason:\n  target-cannot-hold         2" in done.err
+        assert b"left out, rows by loss:\n  detail  " in done.err
+        assert b"\n  flags                1\n" in done.err

@@ -60,6 +60,7 @@ def test_a_row_comes_back_equal_exactly_if_no_loss_is_named(
 ) -> None:
     losses = format_.losses(conversation)
     event("something is lost" if losses else "nothing is lost")
+    assert {lost.loss for lost in losses} <= format_.cannot_hold
 
     back = there_and_back(conversation, format_)
 

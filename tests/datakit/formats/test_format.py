@@ -1,12 +1,11 @@
-"""What formats share: a picture as text, and the name of a loss."""
+"""What formats share: a picture as text."""
 
 from __future__ import annotations
 
 import pytest
 
-from vlm_datakit.conversation import Image, Warned
-from vlm_datakit.errors import Reason
-from vlm_datakit.formats.format import data_uri, lost
+from vlm_datakit.conversation import Image
+from vlm_datakit.formats.format import data_uri
 
 
 @pytest.mark.parametrize(
@@ -19,7 +18,3 @@ from vlm_datakit.formats.format import data_uri, lost
 )
 def test_a_picture_is_spelled_as_a_data_uri(data: bytes, uri: str) -> None:
     assert data_uri(Image(data, "image/gif", 1, 1)) == uri
-
-
-def test_a_loss_has_its_own_reason() -> None:
-    assert lost("$.tools", "tools") == Warned(Reason.TARGET_CANNOT_HOLD, "$.tools", "tools")

@@ -298,7 +298,7 @@ def test_another_answer_and_an_inner_boundary_have_no_place(
     turns = chat().messages * 2
     pair = Conversation(turns, prompt_messages=3, rejected=turns[1:2])
 
-    assert [(loss.where, loss.seen) for loss in losses(pair)] == [
+    assert [(loss.where, loss.what) for loss in losses(pair)] == [
         ("$.completion", "where the prompt ends"),
         ("$.rejected", "the rejected answer"),
     ]

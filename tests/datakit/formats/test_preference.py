@@ -96,6 +96,6 @@ def test_a_pair_is_a_layout_of_its_own_and_no_other_format_holds_it() -> None:
     pair = parse(TEXTS).with_images(())
 
     assert (layout_of(pair), FORMAT.losses(pair)) == ("pair", ())
-    assert [warned.seen for warned in FORMAT.losses(Conversation(pair.messages))] == [
-        "no rejected answer"
+    assert [lost.what for lost in FORMAT.losses(Conversation(pair.messages))] == [
+        "a row without a rejected answer"
     ]

@@ -87,6 +87,13 @@ def test_other_columns_are_warned_about() -> None:
     ]
 
 
+def test_a_picture_of_a_later_turn_never_joins_the_first_question() -> None:
+    shown = Message("user", (ImageRef(), Text("And here?")))
+    conversation = Conversation((QUESTION, ANSWER, shown, ANSWER), (GIF,))
+
+    assert render(conversation) == {"text": "?", "response": "!"}
+
+
 def test_a_conversation_becomes_a_row(chat: Callable[..., Conversation]) -> None:
     conversation = chat("?", "!", (GIF,), id="7")
     system = Message("system", (Text("Be brief."),))
@@ -109,7 +116,10 @@ SYSTEM = Message("system", (Text("s"),))
         pytest.param((SYSTEM, SYSTEM, QUESTION, ANSWER), {}, [("$.messages", "4 messages")]),
         pytest.param((QUESTION,), {}, [("$.messages", "1 messages")], id="no answer"),
         pytest.param(
-            (QUESTION, ANSWER), {"images": (GIF, GIF)}, [("$.messages", "2 images")], id="pictures"
+            (Message("user", (ImageRef(), ImageRef(), Text("?"))), ANSWER),
+            {"images": (GIF, GIF)},
+            [("$.messages", "2 images")],
+            id="pictures",
         ),
         pytest.param((QUESTION, ANSWER), {"tools": "[]"}, [("$.tools", "tools")], id="tools"),
         pytest.param(
@@ -153,7 +163,7 @@ SYSTEM = Message("system", (Text("s"),))
 def test_what_has_no_place_is_named(
     messages: tuple[Message, ...], facts: dict[str, Any], found: list[tuple[str, str]]
 ) -> None:
-    assert [(loss.where, loss.seen) for loss in losses(Conversation(messages, **facts))] == found
+    assert [(loss.where, loss.what) for loss in losses(Conversation(messages, **facts))] == found
 
 
 @pytest.mark.parametrize(

@@ -138,7 +138,7 @@ def test_a_developer_is_a_system_whose_older_name_would_be_lost() -> None:
     draft = parse({"messages": [{"role": "developer", "content": "s"}, QUESTION, ANSWER]})
 
     assert draft.messages[0] == Message("system", (Text("s"),), {"original_role": "developer"})
-    assert [loss.seen for loss in losses(draft.with_images(()))] == ["original_role"]
+    assert [loss.what for loss in losses(draft.with_images(()))] == ["original_role"]
 
 
 def test_tool_turns_are_kept() -> None:
@@ -251,7 +251,7 @@ def test_what_has_no_column_is_named() -> None:
     answer = Message("assistant", (Text("!"),), {"train": False})
     pair = Conversation((system, question, answer), (GIF,), prompt_messages=2, rejected=(answer,))
 
-    assert [(loss.where, loss.seen) for loss in losses(pair)] == [
+    assert [(loss.where, loss.what) for loss in losses(pair)] == [
         ("$.messages[0].original_role", "original_role"),
         ("$.messages[1].weight", "weight"),
         ("$.messages[1].content", "detail"),

@@ -13,6 +13,7 @@ from vlm_datakit.checks import check
 from vlm_datakit.conversation import Converted, Origin, Rejected, Row
 from vlm_datakit.errors import RowError
 from vlm_datakit.fetching.addresses import allowed_hosts
+from vlm_datakit.losses import Loss, parse_losses
 from vlm_datakit.plan import FetchPolicy, ImagePolicy, Limits, SourceFile
 from vlm_datakit.rendering import Rendered, render
 from vlm_datakit.runner.stages import image_roots, open_pictures, opener
@@ -31,7 +32,7 @@ class ConvertRequest:
     source: str
     target: str
     image_roots: tuple[str, ...] = ()
-    allow_loss: bool = False
+    lossy: frozenset[Loss] = frozenset()
     rejects_raw: bool = False
     limits: Limits = field(default_factory=Limits)
     images: ImagePolicy = field(default_factory=ImagePolicy)
@@ -45,7 +46,7 @@ def convert(
     target: str,
     rejects: list[Rejected] | None = None,
     image_roots: Sequence[str] = (),
-    allow_loss: bool = False,
+    lossy: Iterable[str] = (),
 ) -> Iterator[dict[str, Any]]:
     """Convert rows of one format to another, lazily and in order.
 
@@ -59,13 +60,15 @@ def convert(
         rejects: Where refused rows go. Without it the first of them raises, so that no
             row is lost unseen.
         image_roots: Folders that rows may read picture files from; none by default.
-        allow_loss: Leave out what the target cannot hold instead of refusing the row.
+        lossy: Names of what may be left out where the target cannot hold it, such as
+            ``["detail"]`` or ``["all"]``; see `vlm_datakit.losses.Loss`. Else the row is
+            refused.
 
     Returns:
         An iterator of rows of the target format; pictures as data URIs.
 
     Raises:
-        UsageError: for an unknown format, at once.
+        UsageError: for an unknown format or loss, at once.
         RowError: from the iterator, for the first row that cannot be used, if
             ``rejects`` is None.
 
@@ -74,7 +77,7 @@ def convert(
         >>> next(convert(rows, source="simple", target="openai"))["messages"][1]
         {'role': 'assistant', 'content': [{'type': 'text', 'text': '4'}]}
     """
-    request = ConvertRequest(source, target, tuple(image_roots), allow_loss)
+    request = ConvertRequest(source, target, tuple(image_roots), parse_losses(lossy))
     return convert_as(rows, request, rejects)
 
 
@@ -116,7 +119,7 @@ def _rendered(
     target = formats.get(request.target)
     with open_pictures(request.fetch, request.limits) as pictures:
         for outcome in convert_rows(rows, convert_stages(request, own_roots, pictures)):
-            yield render(outcome, target, request.allow_loss)
+            yield render(outcome, target, request.lossy)
 
 
 def _kept(
@@ -181,4 +184,4 @@ def convert_shards(
     for name in [split] if split else list(read_manifest(folder)["splits"]):
         for index, conversation in enumerate(open_shards(folder, name)):
             origin = Origin(f"{folder.name}/{name}", index, index + 1)
-            yield render(Converted(origin, conversation), target, request.allow_loss)
+            yield render(Converted(origin, conversation), target, request.lossy)

@@ -61,7 +61,7 @@ class Reason(StrEnum):
     IMAGE_FETCH_FAILED = "image-fetch-failed"
     IMAGE_FIRST_FRAME_ONLY = "image-first-frame-only"
     # the target
-    TARGET_CANNOT_HOLD = "target-cannot-hold"
+    DOES_NOT_FIT_FORMAT = "does-not-fit-format"
 
 
 #: Refusals that a rerun may cure: they depend on more than the row.

@@ -19,7 +19,8 @@ class Portion:
     """Rows that follow each other, as they leave a conversion.
 
     ``written`` are the lines of the good ones, ``ledger`` those of the refused ones, and
-    ``refused`` names the first of these for a person. Rows are counted by reason.
+    ``refused`` names the first of these for a person. Rows are counted by reason,
+    and by what was left out of them.
     """
 
     written: bytes = b""
@@ -28,6 +29,7 @@ class Portion:
     rows: int = 1
     by_reason: Mapping[str, int] = field(default_factory=dict)
     warnings: Mapping[str, int] = field(default_factory=dict)
+    losses: Mapping[str, int] = field(default_factory=dict)
 
 
 def portion_of(outcome: Rendered | Rejected) -> Portion:
@@ -36,16 +38,18 @@ def portion_of(outcome: Rendered | Rejected) -> Portion:
         refused, by_reason = (reject_line(outcome),), {str(outcome.reason): 1}
         return Portion(b"", ledger_line(outcome), refused, by_reason=by_reason)
     warnings = {str(warned.reason): 1 for warned in outcome.warnings}
-    return Portion(json_line(outcome.row), warnings=warnings)
+    losses = {str(lost.loss): 1 for lost in outcome.losses}
+    return Portion(json_line(outcome.row), warnings=warnings, losses=losses)
 
 
 def joined(portions: Iterable[Portion]) -> Portion:
     """Return portions that follow each other as one."""
     parts = [*portions]
-    by_reason, warnings = Counter[str](), Counter[str]()
+    by_reason, warnings, losses = Counter[str](), Counter[str](), Counter[str]()
     for part in parts:
         by_reason.update(part.by_reason)
         warnings.update(part.warnings)
+        losses.update(part.losses)
     return Portion(
         b"".join(part.written for part in parts),
         b"".join(part.ledger for part in parts),
@@ -53,4 +57,5 @@ def joined(portions: Iterable[Portion]) -> Portion:
         sum(part.rows for part in parts),
         dict(by_reason),
         dict(warnings),
+        dict(losses),
     )

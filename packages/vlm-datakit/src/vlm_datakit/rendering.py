@@ -2,37 +2,45 @@
 
 from __future__ import annotations
 
+from collections.abc import Set
 from dataclasses import dataclass
 from typing import Any
 
 from vlm_datakit.conversation import Converted, Origin, Rejected, Warned
+from vlm_datakit.errors import Reason
 from vlm_datakit.formats.format import Format
+from vlm_datakit.losses import NEVER, Loss, Lost
 
 
 @dataclass(frozen=True, slots=True)
 class Rendered:
-    """A row in the target format, and what is worth knowing about it."""
+    """A row in the target format, what is worth knowing about it, and what was left out."""
 
     origin: Origin
     row: dict[str, Any]
     warnings: tuple[Warned, ...] = ()
+    losses: tuple[Lost, ...] = ()
 
 
 def render(
-    outcome: Converted | Rejected,
-    target: Format,
-    allow_loss: bool,  # noqa: FBT001 - part of what the rendering is
+    outcome: Converted | Rejected, target: Format, lossy: Set[Loss] = frozenset()
 ) -> Rendered | Rejected:
     """Render one conversation; a refused row passes through in its place.
 
-    What the target cannot hold refuses the row (``target-cannot-hold``), or rides along
-    as warnings when the loss is allowed.
+    Args:
+        outcome: A row as the walk leaves it.
+        target: The format to write.
+        lossy: What may be left out, and rides along then; any other loss refuses the row
+            (``does-not-fit-format``).
     """
     if isinstance(outcome, Rejected):
         return outcome
     losses = target.losses(outcome.conversation)
-    if losses and not allow_loss:
-        first, seen = losses[0], f"{target.name}: {losses[0].seen}"
-        return Rejected(outcome.origin, first.reason, first.where, seen, outcome.raw)
+    for loss, where, what in losses:
+        if loss not in lossy:
+            consent = "" if loss in NEVER else f" (--lossy {loss})"
+            seen = f"{target.name} has no place for {what}{consent}"
+            reason = Reason.DOES_NOT_FIT_FORMAT
+            return Rejected(outcome.origin, reason, where, seen, outcome.raw)
     row = target.render(outcome.conversation)
-    return Rendered(outcome.origin, row, (*outcome.warnings, *losses))
+    return Rendered(outcome.origin, row, outcome.warnings, losses)

@@ -24,9 +24,11 @@ from vlm_datakit.cli.options import (
 )
 from vlm_datakit.cli.talk import say, say_counts, say_refused
 from vlm_datakit.errors import TooManyRejects, UsageError
+from vlm_datakit.losses import Loss, parse_losses
 
 if TYPE_CHECKING:
     from vlm_datakit.conversion import ConvertRequest
+    from vlm_datakit.formats.format import Format
     from vlm_datakit.plan import SourceFile
     from vlm_datakit.portions import Portion
     from vlm_datakit.sources.pipe import Pipe
@@ -45,7 +47,11 @@ if TYPE_CHECKING:
 @click.option("--rejects", metavar="FILE", help="Write refused rows to a ledger.")
 @rejects_raw_option
 @click.option(
-    "--allow-loss", is_flag=True, help="Leave out what the target cannot hold, and count it."
+    "--lossy",
+    multiple=True,
+    metavar="NAME",
+    help="Leave out what the target cannot hold, and count it; repeatable: first-turn, "
+    "detail, tools, ... as the command says before it runs, or all.",
 )
 @click.option("--overwrite", is_flag=True, help="Replace OUT and the ledger if they exist.")
 @workers_option
@@ -65,7 +71,7 @@ def command(source: str, output: str, **given: Any) -> None:
         given["format_"],
         given["target"],
         given["image_root"],
-        given["allow_loss"],
+        parse_losses(given["lossy"]),
         given["rejects_raw"],
         limits(given),
         image_policy(given),
@@ -102,6 +108,7 @@ def _portions(
     check_roots(request.image_roots)
     if source != "-" and is_folder(source):
         _check_one_worker(given, "a finished import")
+        _say_losses(request, None, quiet=given["quiet"])
         return map(portion_of, convert_shards(Path(source), given["split"], request))
     if given["split"]:
         raise UsageError("--split chooses from a finished import; a file of rows has none")
@@ -116,9 +123,23 @@ def _portions(
         request = replace(request, source=found.format)
         if not given["quiet"]:
             say(f"{file.name}: read as {found.format} ({found.evidence})")
-    formats.get(request.source)
+    _say_losses(request, formats.get(request.source), quiet=given["quiet"])
     workers = given["workers"] or workers_worth(file, request)
     return stack.enter_context(closing(convert_portions(stream, file, request, workers)))
+
+
+def _say_losses(request: ConvertRequest, source: Format | None, *, quiet: bool) -> None:
+    """Say before the first row what the target cannot hold of all that the source can."""
+    from vlm_datakit import formats
+
+    if quiet:
+        return
+    never_there = source.cannot_hold if source else frozenset[Loss]()
+    cannot_hold = formats.get(request.target).cannot_hold - never_there
+    if refused := sorted(cannot_hold - request.lossy):
+        say(f"{request.target} cannot hold, and rows with it are refused: {', '.join(refused)}")
+    if left_out := sorted(cannot_hold & request.lossy):
+        say(f"{request.target} cannot hold, and it is left out: {', '.join(left_out)}")
 
 
 def _check_one_worker(given: dict[str, Any], what: str) -> None:
@@ -153,12 +174,14 @@ class _Counts:
     def __init__(self) -> None:
         self._rows = 0
         self._reasons, self._warnings = Counter[str](), Counter[str]()
+        self._losses = Counter[str]()
 
     def add(self, portion: Portion) -> None:
         """Count the rows of a portion."""
         self._rows += portion.rows
         self._reasons.update(portion.by_reason)
         self._warnings.update(portion.warnings)
+        self._losses.update(portion.losses)
 
     def say_first(self, portion: Portion) -> None:
         """Name the refused rows of the next portion if they are among the first of all."""
@@ -176,6 +199,7 @@ class _Counts:
         if not quiet:
             say_counts("refused, by reason:", self._reasons)
             say_counts("warned, rows by reason:", self._warnings, hints=False)
+            say_counts("left out, rows by loss:", self._losses, hints=False)
         if refused:
             text = f"{refused:,} of {self._rows:,} rows were refused; the others are written"
             raise TooManyRejects(text, self._rows, self._reasons)

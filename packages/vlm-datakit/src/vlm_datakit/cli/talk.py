@@ -19,7 +19,7 @@ HINTS = {
     Reason.IMAGE_FETCH_FAILED: "a rerun asks again",
     Reason.IMAGE_NOT_IN_PLAN: "the first rows have no pictures: say --with-images",
     Reason.LAYOUT_DIFFERS: "conversations and prompt/completion rows go into separate imports",
-    Reason.TARGET_CANNOT_HOLD: "--allow-loss leaves out what does not fit, and says so",
+    Reason.DOES_NOT_FIT_FORMAT: "--lossy NAME leaves out what does not fit, and counts it",
     Reason.LINE_TOO_LONG: "one row is one line",
 }
 

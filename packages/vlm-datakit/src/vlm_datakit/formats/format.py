@@ -8,8 +8,8 @@ from typing import Any
 
 import pybase64
 
-from vlm_datakit.conversation import Conversation, Draft, Image, Warned
-from vlm_datakit.errors import Reason
+from vlm_datakit.conversation import Conversation, Draft, Image
+from vlm_datakit.losses import Loss, Lost
 
 Fields = Mapping[str, Any]
 
@@ -32,18 +32,15 @@ class Format:
         render: A conversation to a row of JSON values. What `losses` names is left out.
         losses: What of a conversation the format cannot hold; empty if all comes back.
         recognise: Evidence that a row is of this format, or None.
+        cannot_hold: The kinds of all that `losses` may ever name.
     """
 
     name: str
     parse: Callable[[Fields], Draft]
     render: Callable[[Conversation], dict[str, Any]]
-    losses: Callable[[Conversation], tuple[Warned, ...]]
+    losses: Callable[[Conversation], tuple[Lost, ...]]
     recognise: Callable[[Fields], Evidence | None]
-
-
-def lost(where: str, what: str) -> Warned:
-    """Name one thing that a target cannot hold."""
-    return Warned(Reason.TARGET_CANNOT_HOLD, where, what)
+    cannot_hold: frozenset[Loss] = frozenset()
 
 
 def data_uri(image: Image) -> str:

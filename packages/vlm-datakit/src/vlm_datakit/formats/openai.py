@@ -23,8 +23,9 @@ from vlm_datakit.conversation import (
     Warned,
 )
 from vlm_datakit.errors import Reason, RowError, quoted
-from vlm_datakit.formats.format import Evidence, Fields, Format, data_uri, lost
+from vlm_datakit.formats.format import Evidence, Fields, Format, data_uri
 from vlm_datakit.images.kind import classify
+from vlm_datakit.losses import Loss, Lost
 from vlm_datakit.plain import PICTURE, TEXT, PlainDraft, Turn
 from vlm_datakit.turns import (
     exact,
@@ -213,13 +214,13 @@ def _rendered_part(part: Part, urls: Any) -> dict[str, Any]:
     return {"type": "image_url", "image_url": image}
 
 
-def losses(conversation: Conversation) -> tuple[Warned, ...]:
+def losses(conversation: Conversation) -> tuple[Lost, ...]:
     """Name what a chat row has no place for: the other answer, an inner prompt boundary."""
     prompt = conversation.messages[: conversation.prompt_messages or 0]
     boundary = any(message.role == "assistant" for message in prompt)
-    found = [lost("$.completion", "where the prompt ends")] if boundary else []
+    found = [Lost(Loss.BOUNDARY, "$.completion", "where the prompt ends")] if boundary else []
     if conversation.rejected:
-        found.append(lost("$.rejected", "the rejected answer"))
+        found.append(Lost(Loss.REJECTED, "$.rejected", "the rejected answer"))
     return tuple(found)
 
 
@@ -231,4 +232,5 @@ def recognise(fields: Fields) -> Evidence | None:
     return Evidence(2, "rows have messages with roles") if "role" in messages[0] else None
 
 
-FORMAT = Format("openai", parse, render, losses, recognise)
+_CANNOT_HOLD = frozenset({Loss.BOUNDARY, Loss.REJECTED})
+FORMAT = Format("openai", parse, render, losses, recognise, _CANNOT_HOLD)

@@ -10,10 +10,11 @@ from typing import Any
 
 import orjson
 
-from vlm_datakit.conversation import Conversation, Draft, Message, Text, Warned
+from vlm_datakit.conversation import Conversation, Draft, Message, Text
 from vlm_datakit.errors import Reason, RowError, quoted
 from vlm_datakit.formats import trl
-from vlm_datakit.formats.format import Evidence, Fields, Format, data_uri, lost
+from vlm_datakit.formats.format import Evidence, Fields, Format, data_uri
+from vlm_datakit.losses import Loss, Lost
 from vlm_datakit.plain import PlainDraft, Turn
 from vlm_datakit.turns import json_text, only_texts, plain_id, row_id, row_warnings
 
@@ -86,11 +87,11 @@ def _text(message: Message) -> str:
     return "".join(part.text for part in message.content if isinstance(part, Text))
 
 
-def losses(conversation: Conversation) -> tuple[Warned, ...]:
+def losses(conversation: Conversation) -> tuple[Lost, ...]:
     """Name what a pair cannot hold; a row without a rejected answer is none."""
     found = list(trl.losses_of(conversation.messages + conversation.rejected))
     if not conversation.rejected:
-        found.append(lost("$.rejected", "no rejected answer"))
+        found.append(Lost(Loss.UNPAIRED, "$.rejected", "a row without a rejected answer"))
     return tuple(found)
 
 
@@ -101,4 +102,5 @@ def recognise(fields: Fields) -> Evidence | None:
     return None
 
 
-FORMAT = Format("preference", parse, render, losses, recognise)
+_CANNOT_HOLD = trl.MESSAGES_CANNOT_HOLD | {Loss.UNPAIRED}
+FORMAT = Format("preference", parse, render, losses, recognise, _CANNOT_HOLD)

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
-from vlm_datakit.conversation import Conversation, Draft, ImageRef, Message, Part, Text, Warned
-from vlm_datakit.formats.format import Evidence, Fields, Format, data_uri, lost
+from vlm_datakit.conversation import Conversation, Draft, ImageRef, Message, Part, Text
+from vlm_datakit.formats.format import Evidence, Fields, Format, data_uri
 from vlm_datakit.images.kind import classify
+from vlm_datakit.losses import Loss, Lost, details_lost, extras_lost
 from vlm_datakit.plain import PICTURE, TEXT, PlainDraft, Turn
 from vlm_datakit.turns import (
+    count_images,
     hold_no_stray_images,
     only_texts,
     plain_id,
@@ -73,8 +75,8 @@ def render(conversation: Conversation) -> dict[str, Any]:
     for role, key in (("system", "system"), ("user", "text")):
         if (message := _first(conversation, role)) is not None:
             row[key] = spoken(message)
-    if conversation.images:
-        row["image"] = data_uri(conversation.images[0])
+            if role == "user" and count_images((message,)):
+                row["image"] = data_uri(conversation.images[0])
     answer = _first(conversation, "assistant")
     return {**row, "response": "" if answer is None else spoken(answer)}
 
@@ -83,34 +85,37 @@ def _first(conversation: Conversation, role: str) -> Message | None:
     return next((message for message in conversation.messages if message.role == role), None)
 
 
-def losses(conversation: Conversation) -> tuple[Warned, ...]:
+def losses(conversation: Conversation) -> tuple[Lost, ...]:
     """Name what one question with one picture and one answer cannot hold."""
     messages = conversation.messages
     found = []
     has_system = bool(messages) and messages[0].role == "system"
     if [message.role for message in messages[has_system:]] != ["user", "assistant"]:
-        found.append(lost("$.messages", f"{len(messages)} messages"))
-    if len(conversation.images) > 1:
-        found.append(lost("$.messages", f"{len(conversation.images)} images"))
+        found.append(Lost(Loss.FIRST_TURN, "$.messages", f"{len(messages)} messages"))
+    question = _first(conversation, "user")
+    images = 0 if question is None else count_images((question,))
+    if images > 1:
+        found.append(Lost(Loss.FIRST_IMAGE, "$.messages", f"{images} images"))
     for index, message in enumerate(messages):
         found += _message_losses(message, f"$.messages[{index}]")
     if conversation.tools is not None:
-        found.append(lost("$.tools", "tools"))
+        found.append(Lost(Loss.TOOLS, "$.tools", "tools"))
     if conversation.rejected:
-        found.append(lost("$.rejected", "the rejected answer"))
+        found.append(Lost(Loss.REJECTED, "$.rejected", "the rejected answer"))
     return tuple(found)
 
 
-def _message_losses(message: Message, where: str) -> list[Warned]:
-    found = [lost(f"{where}.{name}", name) for name in message.extras]
+def _message_losses(message: Message, where: str) -> list[Lost]:
+    found = extras_lost(message, where)
     texts = [part for part in message.content if isinstance(part, Text)]
     images = [part for part in message.content if isinstance(part, ImageRef)]
     if len(texts) != 1:
-        found.append(lost(f"{where}.content", f"{len(texts)} texts in one message"))
+        found.append(
+            Lost(Loss.JOINED_TEXTS, f"{where}.content", f"{len(texts)} texts in one message")
+        )
     elif images and message.content[-1] != texts[0]:
-        found.append(lost(f"{where}.content", "an image after the text"))
-    found += [lost(f"{where}.content", "detail") for image in images if image.detail is not None]
-    return found
+        found.append(Lost(Loss.IMAGE_PLACE, f"{where}.content", "an image after the text"))
+    return found + details_lost(message, where)
 
 
 def recognise(fields: Fields) -> Evidence | None:
@@ -120,4 +125,5 @@ def recognise(fields: Fields) -> Evidence | None:
     return None
 
 
-FORMAT = Format("simple", parse, render, losses, recognise)
+_CANNOT_HOLD = frozenset(Loss) - {Loss.UNPAIRED}
+FORMAT = Format("simple", parse, render, losses, recognise, _CANNOT_HOLD)

@@ -24,9 +24,10 @@ from vlm_datakit.conversation import (
     Warned,
 )
 from vlm_datakit.errors import Reason, RowError, quoted
-from vlm_datakit.formats.format import Evidence, Fields, Format, data_uri, lost
+from vlm_datakit.formats.format import Evidence, Fields, Format, data_uri
 from vlm_datakit.formats.openai import ROLES
 from vlm_datakit.images.kind import classify
+from vlm_datakit.losses import Loss, Lost, details_lost, extras_lost
 from vlm_datakit.plain import PlainDraft, Turn
 from vlm_datakit.turns import (
     count_images,
@@ -213,21 +214,20 @@ def rendered(message: Message) -> dict[str, Any]:
     return {"role": message.role, "content": parts, **kept}
 
 
-def losses(conversation: Conversation) -> tuple[Warned, ...]:
+def losses(conversation: Conversation) -> tuple[Lost, ...]:
     """Name what TRL has no column for: training flags, details, the row's older role."""
     found = list(losses_of(conversation.messages))
     if conversation.rejected:
-        found.append(lost("$.rejected", "the rejected answer"))
+        found.append(Lost(Loss.REJECTED, "$.rejected", "the rejected answer"))
     return tuple(found)
 
 
-def losses_of(messages: Sequence[Message]) -> Iterator[Warned]:
+def losses_of(messages: Sequence[Message]) -> Iterator[Lost]:
     """Name what of messages has no place in parts of type and text."""
     for index, message in enumerate(messages):
         where = f"$.messages[{index}]"
-        yield from (lost(f"{where}.{name}", name) for name in message.extras if name not in _KEPT)
-        details = [part.detail for part in message.content if isinstance(part, ImageRef)]
-        yield from (lost(f"{where}.content", "detail") for detail in details if detail is not None)
+        yield from extras_lost(message, where, _KEPT)
+        yield from details_lost(message, where)
 
 
 def recognise(fields: Fields) -> Evidence | None:
@@ -239,4 +239,7 @@ def recognise(fields: Fields) -> Evidence | None:
     return None
 
 
-FORMAT = Format("trl", parse, render, losses, recognise)
+#: Of what stands in messages, as `losses_of` names it.
+MESSAGES_CANNOT_HOLD = frozenset({Loss.FLAGS, Loss.ROLES, Loss.DETAIL})
+_CANNOT_HOLD = MESSAGES_CANNOT_HOLD | {Loss.REJECTED}
+FORMAT = Format("trl", parse, render, losses, recognise, _CANNOT_HOLD)

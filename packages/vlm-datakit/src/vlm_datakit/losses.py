@@ -1,0 +1,89 @@
+"""What formats have no place for, by name: a loss is refused unless the caller names it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from difflib import get_close_matches
+from enum import StrEnum
+from typing import NamedTuple
+
+from vlm_datakit.conversation import ImageRef, Message
+from vlm_datakit.errors import UsageError
+
+ALL = "all"
+
+
+class Loss(StrEnum):
+    """What becomes of a row that does not fit. Public: documented, never renamed."""
+
+    FIRST_TURN = "first-turn"  # questions and answers after the first are left out
+    FIRST_IMAGE = "first-image"  # pictures after the first
+    IMAGE_PLACE = "image-place"  # pictures stand elsewhere in the conversation
+    JOINED_TEXTS = "joined-texts"  # text parts, or messages of one role, become one
+    ROLES = "roles"  # a role becomes the nearest one that the target knows
+    NAMES = "names"  # the name of a speaker is left out
+    TOOLS = "tools"  # tool schemas are left out
+    TOOL_CALLS = "tool-calls"  # calls, and which call a tool answers
+    FLAGS = "flags"  # what to train on: weight, train
+    DETAIL = "detail"  # in how much detail a picture is looked at
+    REJECTED = "rejected"  # the rejected answer is left out
+    BOUNDARY = "boundary"  # where the prompt ends
+    UNPAIRED = "unpaired"  # there is no rejected answer, and none is made up
+
+
+#: What nobody can consent to: the row would say what nobody said.
+NEVER = frozenset({Loss.UNPAIRED})
+
+
+class Lost(NamedTuple):
+    """One thing that a target cannot hold: its kind, where it stands, and what it is."""
+
+    loss: Loss
+    where: str
+    what: str
+
+
+_OF_EXTRAS = {
+    "tool_calls": Loss.TOOL_CALLS,
+    "tool_call_id": Loss.TOOL_CALLS,
+    "name": Loss.NAMES,
+    "weight": Loss.FLAGS,
+    "train": Loss.FLAGS,
+    "original_role": Loss.ROLES,
+}
+
+
+def extras_lost(message: Message, where: str, kept: Iterable[str] = ()) -> list[Lost]:
+    """Name what a message says beside its role and content, but for what is ``kept``."""
+    names = [name for name in message.extras if name not in kept]
+    return [Lost(_OF_EXTRAS[name], f"{where}.{name}", name) for name in names]
+
+
+def details_lost(message: Message, where: str) -> list[Lost]:
+    """Name each picture of a message that says in how much detail it is looked at."""
+    parts = [part for part in message.content if isinstance(part, ImageRef)]
+    is_given = [part.detail is not None for part in parts]
+    return [Lost(Loss.DETAIL, f"{where}.content", "detail")] * sum(is_given)
+
+
+def parse_losses(names: Iterable[str]) -> frozenset[Loss]:
+    """Read names of losses that may be; ``all`` are all but `NEVER`.
+
+    Raises:
+        UsageError: for a name that is none; the message lists them, and the nearest.
+
+    Example:
+        >>> sorted(parse_losses(["tools", "detail"]))
+        [<Loss.DETAIL: 'detail'>, <Loss.TOOLS: 'tools'>]
+    """
+    found = set[Loss]()
+    for name in names:
+        known = sorted(set(Loss) - NEVER)
+        if name == ALL:
+            return frozenset(known)
+        if name not in known:
+            near = get_close_matches(name, known, n=1)
+            hint = f"; did you mean {near[0]}?" if near else ""
+            raise UsageError(f"--lossy {name}: no such loss: known are {', '.join(known)}{hint}")
+        found.add(Loss(name))
+    return frozenset(found)
