@@ -10,6 +10,7 @@ from vlm_datakit import formats
 from vlm_datakit.checks import check
 from vlm_datakit.conversation import Image, ImageSource, Origin, Rejected, Row
 from vlm_datakit.errors import Reason, UsageError
+from vlm_datakit.formats.format import row_of
 from vlm_datakit.samples import make_samples
 from vlm_datakit.spoiling import WAYS, picture_of, spoil, with_picture
 from vlm_datakit.walk import Stages, convert_row
@@ -22,7 +23,7 @@ def test_a_spoiled_row_is_refused_with_its_reason(
     resolve: Callable[[ImageSource], Image], target: str, reason: Reason, index: int
 ) -> None:
     format_ = formats.get(target)
-    good = format_.render(list(make_samples(3))[index])
+    good = row_of(list(make_samples(3))[index], format_)
     stages = Stages(format_.parse, resolve, check)
 
     outcome = convert_row(Row(Origin("a", 0), spoil(good, target, reason)), stages)
@@ -35,18 +36,18 @@ def test_a_spoiled_row_is_refused_with_its_reason(
 @pytest.mark.parametrize("target", ["openai", "simple"])
 def test_spoiling_leaves_the_good_row_as_it_is(target: str) -> None:
     (conversation,) = make_samples(1)
-    row = formats.get(target).render(conversation)
+    row = row_of(conversation, formats.get(target))
 
     for reason in WAYS:
         spoil(row, target, reason)
 
-    assert row == formats.get(target).render(conversation)
+    assert row == row_of(conversation, formats.get(target))
 
 
 @pytest.mark.parametrize("target", ["openai", "simple"])
 def test_a_picture_can_be_given_in_another_form(target: str) -> None:
     (conversation,) = make_samples(1)
-    row = formats.get(target).render(conversation)
+    row = row_of(conversation, formats.get(target))
 
     changed = with_picture(row, target, "a.png")
 

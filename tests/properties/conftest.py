@@ -23,6 +23,7 @@ from vlm_datakit.conversation import (
     Text,
 )
 from vlm_datakit.formats import FORMATS
+from vlm_datakit.formats.format import row_of
 
 # Found by readers that guess: numbers, null, dates, other normal forms, line ends of other systems.
 TRICKY = [
@@ -140,7 +141,7 @@ wild_values = st.recursive(
 def spoiled_rows(draw: st.DrawFn) -> dict[str, Any]:
     """Draw a rendered row with one of the values inside it replaced or gone."""
     format_ = draw(st.sampled_from(list(FORMATS.values())))
-    row = orjson.loads(orjson.dumps(format_.render(draw(st.from_type(Conversation)))))
+    row = orjson.loads(orjson.dumps(row_of(draw(st.from_type(Conversation)), format_)))
     holder, place = row, draw(st.sampled_from(list(row)))
     while isinstance(holder[place], (dict, list)) and holder[place] and draw(st.booleans()):
         holder = holder[place]

@@ -14,7 +14,7 @@ from vlm_datakit.checks import check, layout_of
 from vlm_datakit.conversation import Conversation, Converted, Rejected, Row
 from vlm_datakit.errors import RowError
 from vlm_datakit.formats import FORMATS
-from vlm_datakit.formats.format import Format
+from vlm_datakit.formats.format import Format, row_of
 from vlm_datakit.images.files import read_image_file
 from vlm_datakit.images.resolver import Opener
 from vlm_datakit.plan import ImagePolicy, Limits
@@ -37,7 +37,7 @@ RESOLVE = Opener(Limits(), ImagePolicy(), read_nothing)
 
 def there_and_back(conversation: Conversation, format_: Format) -> Conversation | None:
     """Write a conversation as a JSON line and read it again; None if the row is refused."""
-    fields = orjson.loads(json_line(format_.render(conversation)))
+    fields = orjson.loads(json_line(row_of(conversation, format_)))
     try:
         draft = format_.parse(fields)
     except RowError:

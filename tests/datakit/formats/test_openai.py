@@ -17,7 +17,8 @@ from vlm_datakit.conversation import (
     Text,
 )
 from vlm_datakit.errors import Reason, RowError
-from vlm_datakit.formats.openai import losses, parse, recognise, render
+from vlm_datakit.formats.format import row_of
+from vlm_datakit.formats.openai import FORMAT, losses, parse, recognise, render
 
 GIF = Image(b"GIF", "image/gif", 1, 1)
 GIF_URI = "data:image/gif;base64,R0lG"
@@ -120,7 +121,7 @@ def test_the_developer_is_a_system_that_is_called_developer_on_the_way_back() ->
     draft = parse({"messages": [{"role": "developer", "content": "Be brief."}]})
 
     assert draft.messages[0].role == "system"
-    assert render(draft.with_images(()))["messages"][0]["role"] == "developer"
+    assert render(draft.with_images(()), [])["messages"][0]["role"] == "developer"
 
 
 def test_a_row_cannot_change_a_role_by_a_field_of_ours() -> None:
@@ -270,7 +271,7 @@ def test_a_conversation_is_written_as_part_lists_and_data_uris() -> None:
     call = Message("assistant", (), {"tool_calls": [{"id": "c"}]})
     conversation = Conversation((question, call), (GIF,), "7", '[{"a": 1}]')
 
-    assert render(conversation) == {
+    assert row_of(conversation, FORMAT) == {
         "id": "7",
         "messages": [
             {

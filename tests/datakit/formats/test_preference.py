@@ -31,11 +31,11 @@ def test_texts_are_one_turn_each_and_come_back_as_texts() -> None:
 
     assert draft.messages == (turn("user", "2 + 2?"), turn("assistant", "4"))
     assert (draft.prompt_messages, draft.rejected) == (1, (turn("assistant", "5"),))
-    assert render(draft.with_images(())) == TEXTS
+    assert render(draft.with_images(()), []) == TEXTS
 
 
 def test_messages_come_back_as_messages() -> None:
-    row = render(parse(CHAT).with_images(()))
+    row = render(parse(CHAT).with_images(()), [])
 
     assert parse(row) == parse(CHAT)
     assert row["prompt"][0] == {

@@ -9,7 +9,8 @@ import pytest
 
 from vlm_datakit.conversation import Conversation, Image, ImageRef, Message, Text
 from vlm_datakit.errors import Reason, RowError
-from vlm_datakit.formats.simple import losses, parse, recognise, render
+from vlm_datakit.formats.format import row_of
+from vlm_datakit.formats.simple import FORMAT, losses, parse, recognise, render
 
 GIF = Image(b"GIF", "image/gif", 1, 1)
 ROW = {"text": "?", "response": "!"}
@@ -91,14 +92,14 @@ def test_a_picture_of_a_later_turn_never_joins_the_first_question() -> None:
     shown = Message("user", (ImageRef(), Text("And here?")))
     conversation = Conversation((QUESTION, ANSWER, shown, ANSWER), (GIF,))
 
-    assert render(conversation) == {"text": "?", "response": "!"}
+    assert render(conversation, ["a.gif"]) == {"text": "?", "response": "!"}
 
 
 def test_a_conversation_becomes_a_row(chat: Callable[..., Conversation]) -> None:
     conversation = chat("?", "!", (GIF,), id="7")
     system = Message("system", (Text("Be brief."),))
 
-    row = render(Conversation((system, *conversation.messages), (GIF,), "7"))
+    row = row_of(Conversation((system, *conversation.messages), (GIF,), "7"), FORMAT)
 
     image = "data:image/gif;base64,R0lG"
     assert row == {"id": "7", "system": "Be brief.", "text": "?", "image": image, "response": "!"}

@@ -9,7 +9,8 @@ import pytest
 
 from vlm_datakit.conversation import Conversation, Image, ImageRef, Message, Text
 from vlm_datakit.errors import Reason, RowError
-from vlm_datakit.formats.trl import losses, parse, recognise, render
+from vlm_datakit.formats.format import row_of
+from vlm_datakit.formats.trl import FORMAT, losses, parse, recognise
 
 GIF = Image(b"GIF", "image/gif", 1, 1)
 GIF_URI = "data:image/gif;base64,R0lG"
@@ -234,7 +235,9 @@ def test_a_row_that_is_off_is_refused_where_it_is(
 def test_a_conversation_becomes_a_row(
     chat: Callable[..., Conversation], boundary: int | None, columns: list[str]
 ) -> None:
-    row = render(chat("?", "!", (GIF,), id="7", tools='[{"a": 1}]', prompt_messages=boundary))
+    row = row_of(
+        chat("?", "!", (GIF,), id="7", tools='[{"a": 1}]', prompt_messages=boundary), FORMAT
+    )
 
     question = (row.get("messages") or row["prompt"])[0]
     assert list(row) == columns

@@ -8,7 +8,7 @@ from typing import Any
 
 from vlm_datakit.conversation import Converted, Origin, Rejected, Warned
 from vlm_datakit.errors import Reason
-from vlm_datakit.formats.format import Format
+from vlm_datakit.formats.format import Format, row_of
 from vlm_datakit.losses import NEVER, Loss, Lost
 
 
@@ -42,5 +42,5 @@ def render(
             seen = f"{target.name} has no place for {what}{consent}"
             reason = Reason.DOES_NOT_FIT_FORMAT
             return Rejected(outcome.origin, reason, where, seen, outcome.raw)
-    row = target.render(outcome.conversation)
+    row = row_of(outcome.conversation, target)
     return Rendered(outcome.origin, row, outcome.warnings, losses)

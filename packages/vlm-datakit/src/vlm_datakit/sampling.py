@@ -13,6 +13,7 @@ from typing import Any
 from vlm_datakit import formats
 from vlm_datakit.conversation import Conversation
 from vlm_datakit.errors import OutputError, UsageError
+from vlm_datakit.formats.format import row_of
 from vlm_datakit.samples import make_samples
 from vlm_datakit.sinks.jsonl import json_line
 from vlm_datakit.spoiling import WAYS, spoil, with_picture
@@ -55,7 +56,7 @@ def sample_lines(request: SampleRequest, folder: Path | None) -> Iterator[bytes]
     places = set(chance.sample(range(request.count), request.broken))
     ways = cycle(WAYS)
     for index, conversation in enumerate(make_samples(request.count, request.seed)):
-        row = formats.get(request.target).render(conversation)
+        row = row_of(conversation, formats.get(request.target))
         if index in places:
             yield json_line(spoil(row, request.target, next(ways)))
         else:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -29,7 +29,8 @@ class Format:
     Attributes:
         name: What ``--from`` and ``--to`` call it.
         parse: Fields of a row to a draft; raises `RowError`.
-        render: A conversation to a row of JSON values. What `losses` names is left out.
+        render: A conversation, and its pictures spelled as texts, to a row of JSON values.
+            What `losses` names is left out.
         losses: What of a conversation the format cannot hold; empty if all comes back.
         recognise: Evidence that a row is of this format, or None.
         cannot_hold: The kinds of all that `losses` may ever name.
@@ -37,10 +38,24 @@ class Format:
 
     name: str
     parse: Callable[[Fields], Draft]
-    render: Callable[[Conversation], dict[str, Any]]
+    render: Callable[[Conversation, Sequence[str]], dict[str, Any]]
     losses: Callable[[Conversation], tuple[Lost, ...]]
     recognise: Callable[[Fields], Evidence | None]
     cannot_hold: frozenset[Loss] = frozenset()
+
+
+def row_of(
+    conversation: Conversation, format_: Format, spell: Callable[[Image], str] | None = None
+) -> dict[str, Any]:
+    """Return a conversation as a row of a format.
+
+    Args:
+        conversation: What the format cannot hold of it is left out.
+        format_: The format.
+        spell: Makes a text of each picture; None: a data URI.
+    """
+    pictures = [(spell or data_uri)(image) for image in conversation.images]
+    return format_.render(conversation, pictures)
 
 
 def data_uri(image: Image) -> str:

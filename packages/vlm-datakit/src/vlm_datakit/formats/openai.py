@@ -6,7 +6,7 @@ and Qwen's ``{"type": "image", "image": ...}``, since both stand in the same fil
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import orjson
@@ -23,7 +23,7 @@ from vlm_datakit.conversation import (
     Warned,
 )
 from vlm_datakit.errors import Reason, RowError, quoted
-from vlm_datakit.formats.format import Evidence, Fields, Format, data_uri
+from vlm_datakit.formats.format import Evidence, Fields, Format
 from vlm_datakit.images.kind import classify
 from vlm_datakit.losses import Loss, Lost
 from vlm_datakit.plain import PICTURE, TEXT, PlainDraft, Turn
@@ -188,9 +188,9 @@ def _image_part(part: Mapping[str, Any], key: str, where: str, found: Found) -> 
     return ImageRef(None if detail is None else text_field(detail, f"{where}.detail"))
 
 
-def render(conversation: Conversation) -> dict[str, Any]:
-    """Write a row; contents are part lists, pictures data URIs."""
-    urls = iter([data_uri(image) for image in conversation.images])
+def render(conversation: Conversation, pictures: Sequence[str]) -> dict[str, Any]:
+    """Write a row; contents are part lists."""
+    urls = iter(pictures)
     row: dict[str, Any] = {} if conversation.id is None else {"id": conversation.id}
     row["messages"] = [_rendered(message, urls) for message in conversation.messages]
     if conversation.tools is not None:

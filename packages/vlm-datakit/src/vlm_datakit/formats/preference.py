@@ -6,6 +6,7 @@ user's, the others the assistant's. Pictures stand as in the format trl.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import orjson
@@ -13,7 +14,7 @@ import orjson
 from vlm_datakit.conversation import Conversation, Draft, Message, Text
 from vlm_datakit.errors import Reason, RowError, quoted
 from vlm_datakit.formats import trl
-from vlm_datakit.formats.format import Evidence, Fields, Format, data_uri
+from vlm_datakit.formats.format import Evidence, Fields, Format
 from vlm_datakit.losses import Loss, Lost
 from vlm_datakit.plain import PlainDraft, Turn
 from vlm_datakit.turns import json_text, only_texts, plain_id, row_id, row_warnings
@@ -56,7 +57,7 @@ def plain(fields: Fields) -> PlainDraft | None:
     return PlainDraft(_PLAIN, texts, id=plain_id(fields))
 
 
-def render(conversation: Conversation) -> dict[str, Any]:
+def render(conversation: Conversation, pictures: Sequence[str]) -> dict[str, Any]:
     """Write a row: texts where each column is one turn of one text, else messages."""
     boundary = conversation.prompt_messages or 0
     turns = (
@@ -68,8 +69,8 @@ def render(conversation: Conversation) -> dict[str, Any]:
     is_plain = all(map(_is_text, turns, ("user", "assistant", "assistant")))
     for name, messages in zip(_COLUMNS, turns, strict=True):
         row[name] = _text(messages[0]) if is_plain else [trl.rendered(m) for m in messages]
-    if conversation.images:
-        row["images"] = [data_uri(image) for image in conversation.images]
+    if pictures:
+        row["images"] = [*pictures]
     if conversation.tools is not None:
         row["tools"] = orjson.loads(conversation.tools)
     return row

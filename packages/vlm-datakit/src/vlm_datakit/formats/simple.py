@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from vlm_datakit.conversation import Conversation, Draft, ImageRef, Message, Part, Text
-from vlm_datakit.formats.format import Evidence, Fields, Format, data_uri
+from vlm_datakit.formats.format import Evidence, Fields, Format
 from vlm_datakit.images.kind import classify
 from vlm_datakit.losses import Loss, Lost, details_lost, extras_lost
 from vlm_datakit.plain import PICTURE, TEXT, PlainDraft, Turn
@@ -69,14 +70,14 @@ def plain(fields: Fields) -> PlainDraft | None:
     return PlainDraft(_PLAIN_WITH_IMAGE, texts[:2], images, plain_id(fields))
 
 
-def render(conversation: Conversation) -> dict[str, Any]:
+def render(conversation: Conversation, pictures: Sequence[str]) -> dict[str, Any]:
     """Write a row: the first question with its first picture, and the first answer."""
     row: dict[str, Any] = {} if conversation.id is None else {"id": conversation.id}
     for role, key in (("system", "system"), ("user", "text")):
         if (message := _first(conversation, role)) is not None:
             row[key] = spoken(message)
             if role == "user" and count_images((message,)):
-                row["image"] = data_uri(conversation.images[0])
+                row["image"] = pictures[0]
     answer = _first(conversation, "assistant")
     return {**row, "response": "" if answer is None else spoken(answer)}
 

@@ -24,7 +24,7 @@ from vlm_datakit.conversation import (
     Warned,
 )
 from vlm_datakit.errors import Reason, RowError, quoted
-from vlm_datakit.formats.format import Evidence, Fields, Format, data_uri
+from vlm_datakit.formats.format import Evidence, Fields, Format
 from vlm_datakit.formats.openai import ROLES
 from vlm_datakit.images.kind import classify
 from vlm_datakit.losses import Loss, Lost, details_lost, extras_lost
@@ -188,8 +188,8 @@ def _has_string_contents(values: Sequence[Any]) -> bool:
     )
 
 
-def render(conversation: Conversation) -> dict[str, Any]:
-    """Write a row; the pictures are data URIs in ``images``, their places bare parts."""
+def render(conversation: Conversation, pictures: Sequence[str]) -> dict[str, Any]:
+    """Write a row; the pictures stand in ``images``, their places are bare parts."""
     row: dict[str, Any] = {} if conversation.id is None else {"id": conversation.id}
     messages = [rendered(message) for message in conversation.messages]
     if conversation.prompt_messages is None:
@@ -197,8 +197,8 @@ def render(conversation: Conversation) -> dict[str, Any]:
     else:
         row["prompt"] = messages[: conversation.prompt_messages]
         row["completion"] = messages[conversation.prompt_messages :]
-    if conversation.images:
-        row["images"] = [data_uri(image) for image in conversation.images]
+    if pictures:
+        row["images"] = [*pictures]
     if conversation.tools is not None:
         row["tools"] = orjson.loads(conversation.tools)
     return row
