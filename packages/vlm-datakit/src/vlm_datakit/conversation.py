@@ -74,7 +74,8 @@ class Image:
     """An opened picture: file bytes that every reader decodes to the same pixels.
 
     ``width_px`` and ``height_px`` are upright, after the orientation tag. ``rewritten``
-    names why the bytes are not the ones that came (empty: they are).
+    names why the bytes are not the ones that came (empty: they are). ``spelled`` is the text
+    that the row gave it as, where rows are to be written with it again.
     """
 
     data: bytes
@@ -82,6 +83,7 @@ class Image:
     width_px: int
     height_px: int
     rewritten: tuple[str, ...] = ()
+    spelled: str | None = None
 
 
 class Origin(NamedTuple):

@@ -13,10 +13,12 @@ from vlm_datakit.checks import check
 from vlm_datakit.conversation import Converted, Origin, Rejected, Row
 from vlm_datakit.errors import RowError
 from vlm_datakit.fetching.addresses import allowed_hosts
+from vlm_datakit.images.resolver import Keeper
 from vlm_datakit.losses import Loss, parse_losses
 from vlm_datakit.plan import FetchPolicy, ImagePolicy, Limits, SourceFile
 from vlm_datakit.rendering import Rendered, render
 from vlm_datakit.runner.stages import image_roots, open_pictures, opener
+from vlm_datakit.sinks.pictures import AsGiven, Inline, Spelling
 from vlm_datakit.sources.jsonl import Span, read_rows
 from vlm_datakit.sources.pipe import Lines
 from vlm_datakit.walk import Stages, convert_rows
@@ -27,7 +29,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class ConvertRequest:
-    """Which format to which, where named pictures may be read, and what may be lost."""
+    """Which format to which, where named pictures may be read, and what may be lost.
+
+    ``spelling`` says how pictures stand in the rows that are written.
+    """
 
     source: str
     target: str
@@ -37,6 +42,7 @@ class ConvertRequest:
     limits: Limits = field(default_factory=Limits)
     images: ImagePolicy = field(default_factory=ImagePolicy)
     fetch: FetchPolicy | None = None
+    spelling: Spelling = field(default_factory=Inline)
 
 
 def convert(
@@ -119,7 +125,7 @@ def _rendered(
     target = formats.get(request.target)
     with open_pictures(request.fetch, request.limits) as pictures:
         for outcome in convert_rows(rows, convert_stages(request, own_roots, pictures)):
-            yield render(outcome, target, request.lossy)
+            yield render(outcome, target, request.lossy, request.spelling)
 
 
 def _kept(
@@ -147,7 +153,8 @@ def convert_stages(
     """Return what rows pass through on the way from one format to another."""
     roots = (*own_roots, *(Path(root).resolve() for root in request.image_roots))
     parse = formats.get(request.source).parse
-    resolve = opener(request.limits, request.images, roots, pictures)
+    opens = opener(request.limits, request.images, roots, pictures)
+    resolve = Keeper(opens) if isinstance(request.spelling, AsGiven) else opens
     return Stages(parse, resolve, check, ahead=pictures.ahead if pictures else None)
 
 
@@ -164,7 +171,10 @@ def convert_stream(
         first_line: The number of its first line.
     """
     max_line_bytes, keep_raw = request.limits.max_line_bytes, request.rejects_raw
-    span = Span(file.name, start, None, max_line_bytes, keep_raw, first_line=first_line)
+    cut_payloads = not isinstance(request.spelling, AsGiven)
+    span = Span(
+        file.name, start, None, max_line_bytes, keep_raw, cut_payloads, first_line=first_line
+    )
     return _rendered(read_rows(stream, span), request, image_roots(file, ()))
 
 
@@ -184,4 +194,4 @@ def convert_shards(
     for name in [split] if split else list(read_manifest(folder)["splits"]):
         for index, conversation in enumerate(open_shards(folder, name)):
             origin = Origin(f"{folder.name}/{name}", index, index + 1)
-            yield render(Converted(origin, conversation), target, request.lossy)
+            yield render(Converted(origin, conversation), target, request.lossy, request.spelling)

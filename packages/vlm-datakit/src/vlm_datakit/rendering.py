@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Set
+from collections.abc import Callable, Set
 from dataclasses import dataclass
 from typing import Any
 
-from vlm_datakit.conversation import Converted, Origin, Rejected, Warned
+from vlm_datakit.conversation import Converted, Image, Origin, Rejected, Warned
 from vlm_datakit.errors import Reason
-from vlm_datakit.formats.format import Format, row_of
+from vlm_datakit.formats.format import Format, data_uri, row_of
 from vlm_datakit.losses import NEVER, Loss, Lost
 
 
@@ -23,7 +23,10 @@ class Rendered:
 
 
 def render(
-    outcome: Converted | Rejected, target: Format, lossy: Set[Loss] = frozenset()
+    outcome: Converted | Rejected,
+    target: Format,
+    lossy: Set[Loss] = frozenset(),
+    spell: Callable[[Image], str] = data_uri,
 ) -> Rendered | Rejected:
     """Render one conversation; a refused row passes through in its place.
 
@@ -32,6 +35,7 @@ def render(
         target: The format to write.
         lossy: What may be left out, and rides along then; any other loss refuses the row
             (``does-not-fit-format``).
+        spell: Makes a text of each picture.
     """
     if isinstance(outcome, Rejected):
         return outcome
@@ -42,5 +46,5 @@ def render(
             seen = f"{target.name} has no place for {what}{consent}"
             reason = Reason.DOES_NOT_FIT_FORMAT
             return Rejected(outcome.origin, reason, where, seen, outcome.raw)
-    row = row_of(outcome.conversation, target)
+    row = row_of(outcome.conversation, target, spell)
     return Rendered(outcome.origin, row, outcome.warnings, losses)

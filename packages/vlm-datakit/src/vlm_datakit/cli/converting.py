@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections import Counter
 from collections.abc import Iterator
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
     from vlm_datakit.formats.format import Format
     from vlm_datakit.plan import SourceFile
     from vlm_datakit.portions import Portion
+    from vlm_datakit.sinks.pictures import Spelling
     from vlm_datakit.sources.pipe import Pipe
 
 
@@ -44,6 +46,18 @@ if TYPE_CHECKING:
 @click.option("--split", metavar="NAME", help="Of an import [default: all, one after the other]")
 @image_root_option
 @picture_options
+@click.option(
+    "--write-images",
+    "form",
+    type=click.Choice(["inline", "files", "as-given"]),
+    default="inline",
+    show_default=True,
+    help="Pictures in the rows that go out: data URIs; files beside OUT, each once, named by "
+    "content; or the texts that the rows had.",
+)
+@click.option(
+    "--image-folder", metavar="DIR", help="For --write-images files [default: OUT_images]"
+)
 @click.option("--rejects", metavar="FILE", help="Write refused rows to a ledger.")
 @rejects_raw_option
 @click.option(
@@ -76,6 +90,7 @@ def command(source: str, output: str, **given: Any) -> None:
         limits(given),
         image_policy(given),
         fetch_policy(given),
+        _spelling(output, given),
     )
     with ExitStack() as stack:
         portions = _portions(source, request, given, stack)
@@ -91,6 +106,26 @@ def command(source: str, output: str, **given: Any) -> None:
             counts.add(portion)
         out.flush()
     counts.conclude(quiet=given["quiet"])
+
+
+def _spelling(output: str, given: dict[str, Any]) -> Spelling:
+    from vlm_datakit.sinks.pictures import AsFiles, AsGiven, Inline
+
+    form, folder = given["form"], given["image_folder"]
+    if form != "files":
+        if folder is not None:
+            raise UsageError("--image-folder says where --write-images files writes: add that")
+        is_changing = given["images"] != "canonical" or given["shrink_to_pixels"] is not None
+        if form == "as-given" and is_changing:
+            raise UsageError("--write-images as-given changes no picture: leave out how to")
+        return AsGiven() if form == "as-given" else Inline()
+    if folder is None:
+        if output == "-":
+            raise UsageError("--write-images files to standard output: name an --image-folder")
+        folder = Path(output).with_name(f"{Path(output).stem}_images")
+    base = Path.cwd() if output == "-" else Path(output).absolute().parent
+    named = Path(os.path.relpath(Path(folder).absolute(), base)).as_posix()
+    return AsFiles(Path(folder), named)
 
 
 def _portions(

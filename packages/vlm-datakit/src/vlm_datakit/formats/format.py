@@ -44,20 +44,6 @@ class Format:
     cannot_hold: frozenset[Loss] = frozenset()
 
 
-def row_of(
-    conversation: Conversation, format_: Format, spell: Callable[[Image], str] | None = None
-) -> dict[str, Any]:
-    """Return a conversation as a row of a format.
-
-    Args:
-        conversation: What the format cannot hold of it is left out.
-        format_: The format.
-        spell: Makes a text of each picture; None: a data URI.
-    """
-    pictures = [(spell or data_uri)(image) for image in conversation.images]
-    return format_.render(conversation, pictures)
-
-
 def data_uri(image: Image) -> str:
     """Spell a picture's bytes as a data URI, its media type told by its magic bytes.
 
@@ -69,3 +55,17 @@ def data_uri(image: Image) -> str:
         'data:image/gif;base64,R0lG'
     """
     return f"data:{image.media_type};base64,{pybase64.b64encode_as_string(image.data)}"
+
+
+def row_of(
+    conversation: Conversation, format_: Format, spell: Callable[[Image], str] = data_uri
+) -> dict[str, Any]:
+    """Return a conversation as a row of a format.
+
+    Args:
+        conversation: What the format cannot hold of it is left out.
+        format_: The format.
+        spell: Makes a text of each picture.
+    """
+    pictures = [spell(image) for image in conversation.images]
+    return format_.render(conversation, pictures)

@@ -82,6 +82,27 @@ class Opener:
         return data
 
 
+@dataclass(frozen=True, slots=True)
+class Keeper:
+    """How pictures are opened whose rows are written again with the texts they had.
+
+    What can be opened here is opened, so that a bad picture is refused; a URL passes unseen.
+    """
+
+    opener: Opener
+
+    def __call__(self, source: ImageSource) -> Image:
+        """Open one picture and keep how the row spelled it.
+
+        Raises:
+            RowError: as `Opener`.
+        """
+        if source.form is ImageForm.URL:
+            return Image(b"", "", 0, 0, spelled=source.value)
+        is_text = isinstance(source.value, str)
+        return replace(self.opener(source), spelled=source.value if is_text else None)
+
+
 def open_image(data: bytes, limits: Limits, policy: ImagePolicy, where: str) -> Image:
     """Judge image bytes and make them what the policy says; clean ones pass as the same object.
 
