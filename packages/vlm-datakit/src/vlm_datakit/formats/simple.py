@@ -7,7 +7,7 @@ from typing import Any
 from vlm_datakit.conversation import Conversation, Draft, ImageRef, Message, Part, Text, Warned
 from vlm_datakit.formats.format import Evidence, Fields, Format, data_uri, lost
 from vlm_datakit.images.kind import classify
-from vlm_datakit.plain import PICTURE, TEXT, PlainDraft, Turn
+from vlm_datakit.plain import PICTURE, TEXT, PlainDraft, TextColumns, Turn
 from vlm_datakit.turns import (
     hold_no_stray_images,
     only_texts,
@@ -21,6 +21,8 @@ from vlm_datakit.turns import (
 _FIELDS = frozenset({"text", "image", "response", "system", "id"})
 _PLAIN = ((Turn("user"), Turn("assistant")),)
 _PLAIN_WITH_IMAGE = ((Turn("user", PICTURE + TEXT), Turn("assistant")),)
+#: Of the rows without a picture that `plain` reads.
+TEXT_COLUMNS = TextColumns(("text", "response"), _PLAIN)
 
 
 def parse(fields: Fields) -> Draft:
@@ -58,7 +60,7 @@ def parse(fields: Fields) -> Draft:
 def plain(fields: Fields) -> PlainDraft | None:
     """Read a row of a question, an answer, and maybe a picture spelled as text."""
     if "image" not in fields:
-        texts = only_texts(fields, ("text", "response"))
+        texts = only_texts(fields, TEXT_COLUMNS.names)
         return None if texts is None else PlainDraft(_PLAIN, texts, id=plain_id(fields))
     texts = only_texts(fields, ("text", "response", "image"))
     if texts is None or not texts[2].strip():
