@@ -23,7 +23,11 @@ ByRows = Callable[[Lines, Span], Iterator[Outcome]]
 
 
 def convert_blocks(
-    stream: Lines, span: Span, columns: TextColumns, by_rows: ByRows
+    stream: Lines,
+    span: Span,
+    columns: TextColumns,
+    by_rows: ByRows,
+    block_bytes: int = _BLOCK_BYTES,
 ) -> Iterator[Outcome]:
     """Convert the rows of a span to what ``by_rows`` makes of them, the faster way if it can be.
 
@@ -32,10 +36,11 @@ def convert_blocks(
         span: What to read.
         columns: Of the format, and sound for the plan.
         by_rows: The way of all rows. What is said of a row is said by it.
+        block_bytes: About how much is parsed at once.
     """
     ahead, failures = Ahead(stream, span.start), 0
     while failures < _MOST_FAILURES:
-        lines = ahead.look(span, _BLOCK_BYTES)
+        lines = ahead.look(span, block_bytes)
         if not lines:
             return
         block = replace(span, end=span.start + sum(map(len, lines)))
