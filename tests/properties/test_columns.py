@@ -5,7 +5,9 @@ from __future__ import annotations
 import io
 import json
 import sys
+import tempfile
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import hypothesis.strategies as st
@@ -14,16 +16,20 @@ from hypothesis import given, settings
 
 from vlm_datakit import formats
 from vlm_datakit.checks import checker, plain_checker, sound_columns
-from vlm_datakit.conversation import Converted
+from vlm_datakit.conversation import Conversation, Converted, Rejected
 from vlm_datakit.plain import PlainColumns, PlainRow, PlainRows, TextColumns, conversation_of
 from vlm_datakit.runner.by_columns import ByRows, convert_blocks
 from vlm_datakit.runner.products import Outcome
 from vlm_datakit.runner.tally import Tally
+from vlm_datakit.shards.batch import Batch
+from vlm_datakit.shards.manifest import ShardFile
+from vlm_datakit.shards.writer import ShardSizes, ShardSpec, ShardWriter
 from vlm_datakit.sources.jsonl import Span, read_rows
 from vlm_datakit.sources.pipe import Lines
 from vlm_datakit.sources.text_columns import parsed
 from vlm_datakit.walk import Stages, convert_runs
 
+from ..batches import batch_of
 from .test_plain import FIELDS, LAYOUTS, OPENER, rows_of
 
 NAMES = ("simple", "trl", "preference")
@@ -113,7 +119,7 @@ PIECES = st.sampled_from(
     [
         *[bytes([value]) for value in (0, 1, 9, 10, 11, 12, 13, 32, 0x7F, 0x80, 0xA0, 0xC0, 0xFF)],
         *b"{ } [ ] , : \" ' \\ / // /**/ # - + . 0 7 e <| < | null true NaN {} [] }{ }, {,".split(),
-        *b"\\u0000 \\ud800 \\udc00 \\ud83d\\ude00 \\u12 \\x41 \\/ \\b \\u2003 \\ufeff \\u007c".split(),
+        *b"\\u0000 \\ud800 \\udc00 \\ud83d\\ude00 \\u12 \\x41 \\/ \\b \\u2003 \\u007c".split(),
         *(b"\xef\xbb\xbf", b"\xed\xa0\x80", b"\xc0\x80", b"\xf4\x90\x80\x80", b"\xe2\x80\x83"),
         *(b"\r\n", b"}\n{", b"}\r\n{", b"\n\n", b"} {", b',"id":7', b',"id":""', b',"id":null'),
         *(b'"id":"a",', b'"prompt":"x",', b'"pr\\u006fmpt":"x",', b',"":"x"', b',"score":null'),
@@ -260,3 +266,78 @@ def test_an_error_of_reading_comes_behind_the_rows_before_it() -> None:
                 outcomes.extend(
                     convert_blocks(Failing(data), Span("a"), columns, by_rows, block_bytes)
                 )
+
+
+TEXTS = st.text(st.sampled_from("ab é水🙂\n\0"), min_size=1, max_size=12).map(
+    lambda text: f".{text}"
+)
+
+
+@st.composite
+def outcomes_of(draw: st.DrawFn, name: str) -> list[Outcome]:
+    """Draw what comes of rows: of texts in blocks of any size, and other rows among them."""
+    row = st.fixed_dictionaries(
+        dict.fromkeys(FIELDS[name], TEXTS), optional={"id": st.sampled_from(["a", "b"])}
+    )
+    rows = draw(st.lists(row, min_size=1, max_size=24))
+    for number in draw(st.lists(st.integers(0, len(rows) - 1), max_size=2)):
+        rows[number] |= {"score": 1}  # type: ignore[dict-item]
+    columns, by_rows = ways(name)
+    data = b"".join(map(line_of, rows))
+    block_bytes = draw(st.sampled_from([100, 300, 10**6]))
+    return [*convert_blocks(io.BytesIO(data), Span("a"), columns, by_rows, block_bytes)]
+
+
+@pytest.mark.parametrize("name", NAMES)
+@given(data=st.data())
+@settings(max_examples=150)
+def test_the_arrays_are_the_same(name: str, data: st.DataObject) -> None:
+    outcomes, layout = data.draw(outcomes_of(name)), LAYOUTS.get(name, "pair")
+    batch = Batch(layout, with_images=False)
+    for outcome in outcomes:
+        if isinstance(outcome, PlainColumns):
+            batch.add_columns([f"{at}" for at in outcome.offsets], outcome)
+        else:
+            for at, conversation in conversations([outcome]):
+                batch.add(f"{at}", conversation)
+    rows = [(f"{at}", conversation) for at, conversation in conversations(outcomes)]
+
+    found = batch.taken()
+
+    found.validate(full=True)
+    assert found.equals(batch_of(rows, layout, with_images=False), check_metadata=True)
+
+
+@pytest.mark.parametrize("name", NAMES)
+@given(data=st.data())
+@settings(max_examples=60)
+def test_the_files_are_the_same(name: str, data: st.DataObject) -> None:
+    outcomes = data.draw(outcomes_of(name))
+    sizes = ShardSizes(
+        data.draw(st.sampled_from([1, 20, 50, 51, 52, 53, 200, 2**20])),
+        data.draw(st.sampled_from([1, 3, 4096])),
+        data.draw(st.sampled_from([1, 2**20])),
+    )
+
+    assert files_of(name, sizes, outcomes, by_columns=True) == files_of(name, sizes, outcomes)
+
+
+def conversations(outcomes: list[Outcome]) -> list[tuple[int, Conversation]]:
+    """Return what is written, with its place."""
+    found = objects(outcomes)
+    return [(at, what[0]) for _, at, what in found if not isinstance(what, Rejected)]
+
+
+def files_of(
+    name: str, sizes: ShardSizes, outcomes: list[Outcome], *, by_columns: bool = False
+) -> tuple[ShardFile, ...]:
+    """Write what came of rows, by columns or one by one; return the files, with their hashes."""
+    spec = ShardSpec(LAYOUTS.get(name, "pair"), with_images=False, stem="a", sizes=sizes)
+    with tempfile.TemporaryDirectory() as folder, ShardWriter(Path(folder), spec) as writer:
+        for outcome in outcomes:
+            if by_columns and isinstance(outcome, PlainColumns):
+                writer.add_columns([f"{at}" for at in outcome.offsets], outcome)
+            else:
+                for at, conversation in conversations([outcome]):
+                    writer.add(f"{at}", conversation)
+        return writer.close()

@@ -193,7 +193,7 @@ def _shape_of_columns(rows: Conversation | PlainRow | PlainColumns) -> Shape | N
 
 
 def _row_arrays(rows: Sequence[Any], layout: str) -> list[pa.Array]:
-    if all([isinstance(row, PlainRow) for row in rows]):
+    if all(isinstance(row, PlainRow) for row in rows):
         return _plain_arrays(rows, layout)
     found = [conversation_of(row) if isinstance(row, PlainRow) else row for row in rows]
     return _arrays(found, layout)

@@ -113,7 +113,9 @@ def in_turn(arrays: Sequence[pa.Array]) -> pa.Array:
     """
     if len(arrays) == 1:
         return arrays[0]
-    return texts([text for row in zip(*[a.to_pylist() for a in arrays], strict=True) for text in row])
+    return texts(
+        [text for row in zip(*[a.to_pylist() for a in arrays], strict=True) for text in row]
+    )
 
 
 def int32s(values: array[int]) -> pa.Array:

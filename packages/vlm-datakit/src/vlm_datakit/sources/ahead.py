@@ -9,7 +9,7 @@ from vlm_datakit.sources.pipe import Lines
 
 
 class Ahead:
-    """A stream with its next lines in hand: they are looked at together, or read one by one.
+    r"""A stream with its next lines in hand: they are looked at together, or read one by one.
 
     Args:
         stream: Binary lines, already positioned.
@@ -20,9 +20,9 @@ class Ahead:
 
     Example:
         >>> import io
-        >>> ahead = Ahead(io.BytesIO(b"a\\nbb\\nc"), 0)
+        >>> ahead = Ahead(io.BytesIO(b"a\nbb\nc"), 0)
         >>> ahead.look(Span("-"), 4)
-        [b'a\\n', b'bb\\n']
+        [b'a\n', b'bb\n']
         >>> ahead.drop()
         >>> ahead.look(Span("-"), 4), ahead.offset, ahead.readline(9)
         ([b'c'], 5, b'c')

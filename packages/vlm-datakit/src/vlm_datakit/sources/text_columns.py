@@ -7,6 +7,7 @@ it is not asked for, and of all that it refuses, no word is said here: that is l
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from itertools import pairwise
 from operator import itemgetter, sub
 from typing import NamedTuple
 
@@ -14,6 +15,7 @@ import pyarrow as pa
 import pyarrow.json
 
 from vlm_datakit.plain import TextColumns
+from vlm_datakit.shards.columns import ends
 
 _ID_KINDS = (pa.string(), pa.int64())
 _LINE_ENDS = (b"}\n", b"}\r\n")
@@ -38,7 +40,7 @@ class _Texts(NamedTuple):
 
 
 def parsed(lines: Sequence[bytes], columns: TextColumns) -> Parsed | None:
-    """Parse lines into columns, or return None unless nearly all are rows of these texts.
+    r"""Parse lines into columns, or return None unless nearly all are rows of these texts.
 
     Each row that is not odd would be read as `turns.only_texts` does, and no word be said of it.
 
@@ -48,20 +50,20 @@ def parsed(lines: Sequence[bytes], columns: TextColumns) -> Parsed | None:
 
     Example:
         >>> columns = TextColumns(("text",), ())
-        >>> parsed([b'{"text": "a"}\\n', b'{"text": "b", "id": "7"}\\n'], columns).ids
+        >>> parsed([b'{"text": "a"}\n', b'{"text": "b", "id": "7"}\n'], columns).ids
         [None, '7']
-        >>> parsed([b'{"text": "a", "score": 1}\\n'], columns) is None
+        >>> parsed([b'{"text": "a", "score": 1}\n'], columns) is None
         True
     """
     data = b"".join(lines)
-    if not data.startswith(b"{") or not all([line.endswith(_LINE_ENDS) for line in lines]):
+    if not data.startswith(b"{") or not all(line.endswith(_LINE_ENDS) for line in lines):
         return None
     tables = (_table(data, columns.names, kind) for kind in _ID_KINDS)
     table = next((table for table in tables if table is not None), None)
     if table is None or len(table[0]) != len(lines):
         return None
     id_column, *texts = table
-    if any([column.null_count for column in texts]):
+    if any(column.null_count for column in texts):
         return None
     odd = _odd_rows([_texts_of(column) for column in texts], columns.differing)
     ids = None
@@ -87,15 +89,14 @@ def _table(data: bytes, names: Sequence[str], id_kind: pa.DataType) -> list[pa.A
             column.validate(full=True)  # parsing lets through what is not UTF-8
     except (pa.ArrowException, ValueError):
         return None
-    if any([column.num_chunks != 1 for column in table.columns]):
+    if any(column.num_chunks != 1 for column in table.columns):
         return None
     return [table.column(name).chunk(0) for name, _ in fields]
 
 
 def _texts_of(column: pa.Array) -> _Texts:
-    _, places, data = column.buffers()
-    numbers = memoryview(places).cast("i")[column.offset : column.offset + len(column) + 1]
-    return _Texts(b"" if data is None else data.to_pybytes(), numbers.tolist())
+    data = column.buffers()[2]
+    return _Texts(b"" if data is None else data.to_pybytes(), ends(column).tolist())
 
 
 def _odd_rows(columns: Sequence[_Texts], differing: tuple[int, int] | None) -> set[int]:
@@ -126,7 +127,7 @@ def _blank(column: _Texts) -> Iterator[int]:
 
 def _with_token(column: _Texts) -> Iterator[int]:
     data, places = column
-    for row, (start, end) in enumerate(zip(places, places[1:], strict=False)):
+    for row, (start, end) in enumerate(pairwise(places)):
         if data.find(b"<|", start, end) >= 0:
             yield row
 
