@@ -52,6 +52,7 @@ def convert_blocks(
             yield from _in_columns(lines, found, block, columns.shape, by_rows)
         failures = 0 if found is not None else failures + 1
         span = _behind(span, ahead.offset, len(lines))
+        del lines, found  # before the next ones come
     yield from by_rows(ahead.rest(), span)
 
 
