@@ -15,6 +15,7 @@ from vlm_datakit.plain import (
     PlainDraft,
     PlainRow,
     Shape,
+    TextColumns,
     conversation_of,
 )
 from vlm_datakit.turns import count_images, spoken
@@ -79,6 +80,21 @@ def plain_checker(plain: Plain, layout: str, *, with_images: bool) -> Plain:
         return row
 
     return plain_and_sound
+
+
+def sound_columns(
+    columns: TextColumns | None, layout: str, *, with_images: bool
+) -> TextColumns | None:
+    """Return the text columns of a format if a plan can write them as they are.
+
+    Args:
+        columns: Of the format, if it has any.
+        layout: conversation, answer or pair.
+        with_images: Whether the shards have image columns, which no text column fills.
+    """
+    if columns is None or with_images or not _is_sound(columns.shape, layout, with_images):
+        return None
+    return columns
 
 
 @lru_cache(maxsize=1024)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from vlm_datakit.conversation import (
     Conversation,
@@ -19,6 +19,9 @@ from vlm_datakit.conversation import (
     Message,
     Text,
 )
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 TEXT, PICTURE = "t", "p"
 
@@ -63,6 +66,42 @@ class PlainRows:
     source: str
     offsets: Sequence[int]
     rows: Sequence[PlainRow]
+
+
+class TextColumns(NamedTuple):
+    """The fields of a plain row that is nothing but these texts, and maybe an ``id``.
+
+    ``shape`` is what such a row becomes; ``differing`` are the numbers of two fields whose
+    texts must not be the same.
+    """
+
+    names: tuple[str, ...]
+    shape: Shape
+    differing: tuple[int, int] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class PlainColumns:
+    """Plain rows of one shape and one source, one after the other, as columns.
+
+    ``ids`` are None where no row has one; ``texts`` has a string array for each text of a row,
+    without a null.
+    """
+
+    source: str
+    offsets: Sequence[int]
+    shape: Shape
+    texts: tuple[pa.Array, ...]
+    ids: Sequence[str | None] | None = None
+
+    def __len__(self) -> int:
+        return len(self.offsets)
+
+    def cut(self, start: int, stop: int) -> PlainColumns:
+        """Return some of the rows, as a slice of a list does; no text is copied."""
+        texts = tuple([column.slice(start, stop - start) for column in self.texts])
+        ids = None if self.ids is None else self.ids[start:stop]
+        return PlainColumns(self.source, self.offsets[start:stop], self.shape, texts, ids)
 
 
 def plain_bytes(row: PlainRow) -> int:

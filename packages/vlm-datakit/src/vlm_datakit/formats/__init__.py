@@ -8,7 +8,7 @@ from difflib import get_close_matches
 from vlm_datakit.errors import UsageError
 from vlm_datakit.formats import openai, preference, simple, trl
 from vlm_datakit.formats.format import Fields, Format
-from vlm_datakit.plain import Plain, PlainDraft
+from vlm_datakit.plain import Plain, PlainDraft, TextColumns
 
 FORMATS = {
     format_.name: format_
@@ -21,6 +21,11 @@ _PLAIN: tuple[tuple[object, Plain], ...] = (
     (simple.parse, simple.plain),
     (trl.parse, trl.plain),
     (preference.parse, preference.plain),
+)
+_TEXT_COLUMNS: tuple[tuple[object, TextColumns], ...] = (
+    (simple.parse, simple.TEXT_COLUMNS),
+    (trl.parse, trl.TEXT_COLUMNS),
+    (preference.parse, preference.TEXT_COLUMNS),
 )
 
 
@@ -35,6 +40,16 @@ def plain_of(format_: Format) -> Plain:
     """
     known = (plain for parse, plain in _PLAIN if parse is format_.parse)
     return next(known, _no_plain_rows)
+
+
+def text_columns_of(format_: Format) -> TextColumns | None:
+    """Return the fields of a format's rows that are nothing but texts; by the parser as well.
+
+    Example:
+        >>> text_columns_of(FORMATS["simple"]).names
+        ('text', 'response')
+    """
+    return next((found for parse, found in _TEXT_COLUMNS if parse is format_.parse), None)
 
 
 def _no_plain_rows(fields: Fields) -> PlainDraft | None:  # noqa: ARG001 - a `Plain`

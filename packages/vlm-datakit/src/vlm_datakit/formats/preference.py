@@ -16,13 +16,15 @@ from vlm_datakit.errors import Reason, RowError, quoted
 from vlm_datakit.formats import trl
 from vlm_datakit.formats.format import Evidence, Fields, Format
 from vlm_datakit.losses import Loss, Lost
-from vlm_datakit.plain import PlainDraft, Turn
+from vlm_datakit.plain import PlainDraft, TextColumns, Turn
 from vlm_datakit.turns import json_text, only_texts, plain_id, row_id, row_warnings
 
 _COLUMNS = ("prompt", "chosen", "rejected")
 _FIELDS = frozenset({"id", "tools", "images", *_COLUMNS})
 _FIELDS_WITH_IMAGE = frozenset({"id", "tools", "image", *_COLUMNS})
 _PLAIN = ((Turn("user"),), (Turn("assistant"),), (Turn("assistant"),))
+#: Of the rows that `plain` reads, both answers differ.
+TEXT_COLUMNS = TextColumns(_COLUMNS, _PLAIN, differing=(1, 2))
 
 
 def parse(fields: Fields) -> Draft:

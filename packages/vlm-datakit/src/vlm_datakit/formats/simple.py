@@ -9,7 +9,7 @@ from vlm_datakit.conversation import Conversation, Draft, ImageRef, Message, Par
 from vlm_datakit.formats.format import Evidence, Fields, Format
 from vlm_datakit.images.kind import classify
 from vlm_datakit.losses import Loss, Lost, details_lost, extras_lost
-from vlm_datakit.plain import PICTURE, TEXT, PlainDraft, Turn
+from vlm_datakit.plain import PICTURE, TEXT, PlainDraft, TextColumns, Turn
 from vlm_datakit.turns import (
     count_images,
     hold_no_stray_images,
@@ -24,6 +24,8 @@ from vlm_datakit.turns import (
 _FIELDS = frozenset({"text", "image", "response", "system", "id"})
 _PLAIN = ((Turn("user"), Turn("assistant")),)
 _PLAIN_WITH_IMAGE = ((Turn("user", PICTURE + TEXT), Turn("assistant")),)
+#: Of the rows without a picture that `plain` reads.
+TEXT_COLUMNS = TextColumns(("text", "response"), _PLAIN)
 
 
 def parse(fields: Fields) -> Draft:
@@ -61,7 +63,7 @@ def parse(fields: Fields) -> Draft:
 def plain(fields: Fields) -> PlainDraft | None:
     """Read a row of a question, an answer, and maybe a picture spelled as text."""
     if "image" not in fields:
-        texts = only_texts(fields, ("text", "response"))
+        texts = only_texts(fields, TEXT_COLUMNS.names)
         return None if texts is None else PlainDraft(_PLAIN, texts, id=plain_id(fields))
     texts = only_texts(fields, ("text", "response", "image"))
     if texts is None or not texts[2].strip():

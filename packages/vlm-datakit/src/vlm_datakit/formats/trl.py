@@ -28,7 +28,7 @@ from vlm_datakit.formats.format import Evidence, Fields, Format
 from vlm_datakit.formats.openai import ROLES
 from vlm_datakit.images.kind import classify
 from vlm_datakit.losses import Loss, Lost, details_lost, extras_lost
-from vlm_datakit.plain import PlainDraft, Turn
+from vlm_datakit.plain import PlainDraft, TextColumns, Turn
 from vlm_datakit.turns import (
     count_images,
     exact,
@@ -47,6 +47,8 @@ _KEPT = ("tool_calls", "tool_call_id", "name")
 _MESSAGE_FIELDS = frozenset({"role", "content", *_KEPT})
 _TEXT_FIELDS, _IMAGE_FIELDS = frozenset({"type", "text"}), frozenset({"type"})
 _PLAIN = ((Turn("user"),), (Turn("assistant"),))
+#: Of the rows that `plain` reads.
+TEXT_COLUMNS = TextColumns(("prompt", "completion"), _PLAIN)
 
 
 def parse(fields: Fields) -> Draft:
@@ -78,7 +80,7 @@ def parse(fields: Fields) -> Draft:
 
 def plain(fields: Fields) -> PlainDraft | None:
     """Read a row of a text ``prompt`` and a text ``completion``."""
-    texts = only_texts(fields, ("prompt", "completion"))
+    texts = only_texts(fields, TEXT_COLUMNS.names)
     return None if texts is None else PlainDraft(_PLAIN, texts, id=plain_id(fields))
 
 

@@ -8,7 +8,7 @@ from typing import IO
 
 from vlm_datakit.conversation import Converted, Rejected
 from vlm_datakit.errors import Reason, TooManyRejects
-from vlm_datakit.plain import PlainRows
+from vlm_datakit.plain import PlainColumns, PlainRows
 from vlm_datakit.plan import Plan, Slice
 from vlm_datakit.runner.job import DATA, REJECTS, Job
 from vlm_datakit.runner.tally import Tally
@@ -20,6 +20,9 @@ from vlm_datakit.sinks.ledger import ledger_line, reject_line
 _HOPELESS_ROWS = 1_000  # so many first rows, all refused: the plan is wrong, not the rows
 _SHOWN = 5
 
+#: What came of a row, or of some that follow each other.
+Outcome = Converted | Rejected | PlainRows | PlainColumns
+
 
 class Products:
     """Takes the rows of one slice, in order. Nothing of it counts before `receipt`."""
@@ -29,7 +32,7 @@ class Products:
         self._first: list[Rejected] = []
         self.tally = Tally()
 
-    def take(self, outcome: Converted | Rejected | PlainRows) -> int:
+    def take(self, outcome: Outcome) -> int:
         """Write one row or run of rows; return the byte offset of the (last) row.
 
         Raises:
@@ -37,6 +40,8 @@ class Products:
         """
         if isinstance(outcome, PlainRows):
             return self._take_plain(outcome)
+        if isinstance(outcome, PlainColumns):
+            return self._take_columns(outcome)
         self.tally.count(outcome)
         if isinstance(outcome, Converted):
             conversation = outcome.conversation
@@ -52,6 +57,15 @@ class Products:
         for row, derived in zip(run.rows, derived_ids(run.source, run.offsets), strict=True):
             self._writer.add(row.id or derived, row)
         return run.offsets[-1]
+
+    def _take_columns(self, rows: PlainColumns) -> int:
+        self.tally.count_columns(rows)
+        own = rows.ids or [None] * len(rows)
+        missing = [at for at, row_id in zip(rows.offsets, own, strict=True) if row_id is None]
+        derived = iter(derived_ids(rows.source, missing))
+        ids = [next(derived) if row_id is None else row_id for row_id in own]
+        self._writer.add_columns(ids, rows)
+        return rows.offsets[-1]
 
     def _stop_if_hopeless(self, plan: Plan) -> None:
         tally = self.tally

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from vlm_datakit.conversation import Conversation, Converted, Image, Rejected
 from vlm_datakit.errors import SourceError
-from vlm_datakit.plain import PlainRows
+from vlm_datakit.plain import PlainColumns, PlainRows, Shape
 from vlm_datakit.shards.manifest import Stats
 
 
@@ -42,15 +42,25 @@ class Tally:
         """Count a run of plain rows."""
         self.rows_read += len(run.rows)
         self.rows += len(run.rows)
-        counts = self._counts
         for shape, rows in Counter([row.shape for row in run.rows]).items():
-            turns = [turn for column in shape for turn in column]
-            for turn in turns:
-                counts["roles"][turn.role] += rows
-            counts["messages_per_row"][str(len(turns))] += rows
+            self._count_shape(shape, rows)
+        counts = self._counts
         for images, rows in Counter([len(row.images) for row in run.rows]).items():
             counts["images_per_row"][str(images)] += rows
         self._count_images([image for row in run.rows for image in row.images])
+
+    def count_columns(self, rows: PlainColumns) -> None:
+        """Count plain rows in columns, which have no pictures."""
+        self.rows_read += len(rows)
+        self.rows += len(rows)
+        self._count_shape(rows.shape, len(rows))
+        self._counts["images_per_row"]["0"] += len(rows)
+
+    def _count_shape(self, shape: Shape, rows: int) -> None:
+        turns = [turn for column in shape for turn in column]
+        for turn in turns:
+            self._counts["roles"][turn.role] += rows
+        self._counts["messages_per_row"][str(len(turns))] += rows
 
     def _count_conversation(self, conversation: Conversation) -> None:
         messages, counts = conversation.messages + conversation.rejected, self._counts

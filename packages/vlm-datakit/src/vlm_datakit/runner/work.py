@@ -9,13 +9,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from vlm_datakit import formats
-from vlm_datakit.checks import plain_checker
-from vlm_datakit.conversation import Converted, Rejected
+from vlm_datakit.checks import plain_checker, sound_columns
 from vlm_datakit.errors import SourceError
-from vlm_datakit.plain import PlainRows
 from vlm_datakit.plan import Limits, Slice, SourceFile
+from vlm_datakit.runner.by_columns import convert_blocks
 from vlm_datakit.runner.job import RECEIPTS, Job, receipt_path, write_settled
-from vlm_datakit.runner.products import open_products
+from vlm_datakit.runner.products import Outcome, open_products
 from vlm_datakit.runner.stages import stages_of
 from vlm_datakit.runner.tally import Tally
 from vlm_datakit.shards.manifest import Receipt, to_json
@@ -94,15 +93,20 @@ def check_unchanged(file: SourceFile) -> None:
         )
 
 
-def _outcomes(
-    job: Job, slice_: Slice, edges: Edges, stack: ExitStack
-) -> Iterator[Converted | Rejected | PlainRows]:
+def _outcomes(job: Job, slice_: Slice, edges: Edges, stack: ExitStack) -> Iterator[Outcome]:
     plan, stream = job.plan, stack.enter_context(_stream(slice_, edges))
-    rows = read_rows(stream, span_of(slice_, plan.limits, keep_raw=plan.rejects_raw))
-    stages = stages_of(plan, slice_.file, edges.pictures)
-    plain = formats.plain_of(formats.get(plan.format))
-    checked = plain_checker(plain, plan.layout, with_images=plan.with_images)
-    return convert_runs(rows, stages, checked)
+    span = span_of(slice_, plan.limits, keep_raw=plan.rejects_raw)
+    stages, format_ = stages_of(plan, slice_.file, edges.pictures), formats.get(plan.format)
+    layout, with_images = plan.layout, plan.with_images
+    plain = plain_checker(formats.plain_of(format_), layout, with_images=with_images)
+    columns = sound_columns(formats.text_columns_of(format_), layout, with_images=with_images)
+
+    def by_rows(stream: Lines, span: Span) -> Iterator[Outcome]:
+        return convert_runs(read_rows(stream, span), stages, plain)
+
+    if columns is None or stages.ahead is not None:  # its window of rows counts on each of them
+        return by_rows(stream, span)
+    return convert_blocks(stream, span, columns, by_rows)
 
 
 @contextmanager

@@ -5,6 +5,7 @@ from __future__ import annotations
 from array import array
 from collections.abc import Sequence
 from dataclasses import replace
+from itertools import groupby
 from mmap import mmap
 from typing import Any
 
@@ -12,7 +13,15 @@ import orjson
 import pyarrow as pa
 
 from vlm_datakit.conversation import Conversation, Image, ImageRef, Message, Text
-from vlm_datakit.plain import PICTURE, TEXT, PlainRow, Shape, Turn, conversation_of
+from vlm_datakit.plain import (
+    PICTURE,
+    TEXT,
+    PlainColumns,
+    PlainRow,
+    Shape,
+    Turn,
+    conversation_of,
+)
 from vlm_datakit.plan import MIB
 from vlm_datakit.shards import columns
 from vlm_datakit.shards.layout import LAYOUTS, schema, sections
@@ -27,9 +36,6 @@ class Batch:
         layout: conversation, answer or pair.
         with_images: Whether there are image columns.
 
-    Attributes:
-        size_bytes: Characters and bytes of pictures so far.
-
     Example:
         >>> batch = Batch("conversation", with_images=False)
         >>> batch.add("7", Conversation((Message("user", (Text("Hi"),)),)))
@@ -41,11 +47,13 @@ class Batch:
         self._layout, self._schema = layout, schema(layout, with_images=with_images)
         self._pictures = _Pictures() if with_images else None
         self._ids: list[str] = []
-        self._rows: list[Conversation | PlainRow] = []
-        self.size_bytes = 0
+        self._rows: list[Conversation | PlainRow | PlainColumns] = []
+        self._size = 0  # characters, and bytes of pictures
+        self._uncounted: list[PlainColumns] = []
+        self._uncounted_bytes = 0  # of texts: no fewer than characters
 
     def __len__(self) -> int:
-        return len(self._rows)
+        return len(self._ids)
 
     def add(self, row_id: str, row: Conversation | PlainRow) -> None:
         """Append one row; of its pictures the bytes are copied, and not kept a second time."""
@@ -54,26 +62,47 @@ class Batch:
             row = row._replace(images=()) if isinstance(row, PlainRow) else replace(row, images=())
         self._ids.append(row_id)
         self._rows.append(row)
-        self.size_bytes += _text_size(row)
+        self._size += _text_size(row)
         if self._pictures is not None:
-            self.size_bytes += self._pictures.add(images)
+            self._size += self._pictures.add(images)
+
+    def add_columns(self, ids: Sequence[str], rows: PlainColumns) -> None:
+        """Append rows that stand in columns, in a layout without image columns."""
+        self._ids += ids
+        self._rows.append(rows)
+        self._uncounted.append(rows)
+        self._uncounted_bytes += _text_bytes(rows)
+
+    def reaches(self, size: int) -> bool:
+        """Whether there are so many characters and bytes of pictures."""
+        if self._size + self._uncounted_bytes < size:
+            return False
+        self._size += sum([sum(_sizes(rows)) for rows in self._uncounted])
+        self._uncounted, self._uncounted_bytes = [], 0
+        return self._size >= size
+
+    def rows_up_to(self, size: int, rows: PlainColumns) -> int:
+        """Return how many rows there are up to the one with which `reaches` comes true, or all."""
+        if not self.reaches(size - _text_bytes(rows)):
+            return len(rows)
+        total = self._size + self._uncounted_bytes
+        for number, added in enumerate(_sizes(rows), 1):
+            total += added
+            if total >= size:
+                return number
+        return len(rows)
 
     def taken(self) -> pa.RecordBatch:
         """Return all rows as one record batch of the layout's schema, and begin anew.
 
         Its pictures stand in memory that the next `add` writes to.
         """
-        ids, rows = columns.texts(self._ids), self._rows
-        plain = [row for row in rows if isinstance(row, PlainRow)]
-        if len(plain) == len(rows):
-            arrays = _plain_arrays(plain, self._layout)
-        else:
-            found = [conversation_of(r) if isinstance(r, PlainRow) else r for r in rows]
-            arrays = _arrays(found, self._layout)
+        ids, arrays = columns.texts(self._ids), _mixed_arrays(self._rows, self._layout)
         if self._pictures is not None:
             arrays[-2:-2] = self._pictures.arrays()  # before tools and extras
             self._pictures = _Pictures(self._pictures.pages)
-        self._ids, self._rows, self.size_bytes = [], [], 0
+        self._ids, self._rows, self._size = [], [], 0
+        self._uncounted, self._uncounted_bytes = [], 0
         return pa.RecordBatch.from_arrays([ids, *arrays], schema=self._schema)
 
 
@@ -136,6 +165,51 @@ def _text_size(row: Conversation | PlainRow) -> int:
     return size
 
 
+def _text_bytes(rows: PlainColumns) -> int:
+    ends = map(columns.ends, rows.texts)
+    return sum([places[-1] - places[0] for places in ends])
+
+
+def _sizes(rows: PlainColumns) -> list[int]:
+    """Return `_text_size` of each row."""
+    return [*map(sum, zip(*map(columns.characters, rows.texts), strict=True))]
+
+
+def _mixed_arrays(
+    rows: Sequence[Conversation | PlainRow | PlainColumns], layout: str
+) -> list[pa.Array]:
+    """Return the message columns, tools and extras of rows and rows in columns, in order."""
+    parts = [
+        _row_arrays([*part], layout) if shape is None else _column_arrays([*part], shape)
+        for shape, part in groupby(rows, _shape_of_columns)
+    ]
+    if len(parts) < 2:
+        return parts[0] if parts else _row_arrays([], layout)
+    return [pa.concat_arrays(arrays) for arrays in zip(*parts, strict=True)]
+
+
+def _shape_of_columns(rows: Conversation | PlainRow | PlainColumns) -> Shape | None:
+    return rows.shape if isinstance(rows, PlainColumns) else None
+
+
+def _row_arrays(rows: Sequence[Any], layout: str) -> list[pa.Array]:
+    if all(isinstance(row, PlainRow) for row in rows):
+        return _plain_arrays(rows, layout)
+    found = [conversation_of(row) if isinstance(row, PlainRow) else row for row in rows]
+    return _arrays(found, layout)
+
+
+def _column_arrays(parts: Sequence[Any], shape: Shape) -> list[pa.Array]:
+    """Return what `_plain_arrays` would of the same rows, all of one shape, one by one."""
+    texts = [pa.concat_arrays(part) for part in zip(*[p.texts for p in parts], strict=True)]
+    count, arrays = len(texts[0]), []
+    for column, turns in enumerate(shape):
+        said = columns.in_turn(texts[_place(shape, column)])
+        message = _plain_messages(turns, said, count)
+        arrays.append(columns.even_lists(len(turns), message))
+    return [*arrays, *[pa.nulls(count, pa.string()) for _ in ("tools", "extras")]]
+
+
 def _arrays(rows: Sequence[Conversation], layout: str) -> list[pa.Array]:
     """Return the message columns, tools and extras."""
     parts = [sections(row) for row in rows]
@@ -154,12 +228,12 @@ def _plain_message_array(rows: Sequence[PlainRow], column: int) -> pa.Array:
     shapes = [row.shape for row in rows]
     if shapes and shapes.count(shapes[0]) == len(shapes):
         turns, texts = shapes[0][column], _texts_of_one_shape(rows, column)
-        message = _plain_messages(turns, texts, len(rows))
+        message = _plain_messages(turns, _with_places(turns, texts, len(rows)), len(rows))
         return columns.lists([len(turns)] * len(rows), message)
     places = {shape: _place(shape, column) for shape in set(shapes)}
     all_turns = [turn for shape in shapes for turn in shape[column]]
     texts = [text for row in rows for text in row.texts[places[row.shape]]]
-    message = _plain_messages(all_turns, texts, 1)
+    message = _plain_messages(all_turns, _with_places(all_turns, texts, 1), 1)
     return columns.lists([len(shape[column]) for shape in shapes], message)
 
 
@@ -170,17 +244,25 @@ def _texts_of_one_shape(rows: Sequence[PlainRow], column: int) -> list[str]:
     return [text for row in rows for text in row.texts[place]]
 
 
-def _plain_messages(turns: Sequence[Turn], texts: list[str], times: int) -> pa.Array:
+def _with_places(turns: Sequence[Turn], texts: list[str], times: int) -> pa.Array:
+    """Return texts with a null for each picture among the parts of so many times these turns."""
+    parts = "".join([turn.parts for turn in turns])
+    if PICTURE not in parts:
+        return columns.texts(texts)
+    said = iter(texts)
+    return columns.texts([next(said) if part == TEXT else None for part in parts * times])
+
+
+def _plain_messages(turns: Sequence[Turn], texts: pa.Array, times: int) -> pa.Array:
     """Return messages whose roles and parts are the turns', so many times one after the other."""
     parts = "".join([turn.parts for turn in turns])
-    given: list[str | None] = [*texts]
-    if PICTURE in parts:
-        said = iter(texts)
-        given = [next(said) if part == TEXT else None for part in parts * times]
-    kinds = ["text" if part == TEXT else "image" for part in parts]
-    part = columns.structs({"type": columns.repeated(kinds, times), "text": columns.texts(given)})
-    content = columns.lists([len(turn.parts) for turn in turns] * times, part)
-    roles = columns.repeated([turn.role for turn in turns], times)
+    kinds = tuple(["text" if part == TEXT else "image" for part in parts])
+    part = columns.structs({"type": columns.repeated(kinds, times), "text": texts})
+    if parts == TEXT * len(turns):
+        content = columns.even_lists(1, part)
+    else:
+        content = columns.lists([len(turn.parts) for turn in turns] * times, part)
+    roles = columns.repeated(tuple([turn.role for turn in turns]), times)
     return columns.structs({"role": roles, "content": content})
 
 

@@ -11,7 +11,8 @@ from __future__ import annotations
 
 from array import array
 from collections.abc import Iterable, Sequence
-from itertools import accumulate
+from functools import lru_cache
+from itertools import accumulate, pairwise
 from typing import Any, cast
 
 import pyarrow as pa
@@ -56,11 +57,12 @@ def texts(values: Sequence[str | None]) -> pa.Array:
     return binaries([v.encode() for v in cast("Sequence[str]", values)], pa.string())
 
 
-def repeated(values: Sequence[str], times: int) -> pa.Array:
+@lru_cache(maxsize=32)  # for one row group after the other
+def repeated(values: tuple[str, ...], times: int) -> pa.Array:
     """Return a string array of the values, and again, so many times in all.
 
     Example:
-        >>> repeated(["user", "assistant"], 2).to_pylist()
+        >>> repeated(("user", "assistant"), 2).to_pylist()
         ['user', 'assistant', 'user', 'assistant']
     """
     once = [value.encode() for value in values]
@@ -80,6 +82,42 @@ def spans(ends: array[int], data: bytes | memoryview) -> pa.Array:
     return pa.Array.from_buffers(pa.binary(), len(ends) - 1, buffers)
 
 
+def ends(texts: pa.Array) -> memoryview:
+    """Return where the texts of a string array stand in its bytes: one number more than texts.
+
+    Example:
+        >>> ends(texts(["a", "bc", "d"]).slice(1)).tolist()
+        [1, 3, 4]
+    """
+    numbers = memoryview(texts.buffers()[1]).cast("i")
+    return numbers[texts.offset : texts.offset + len(texts) + 1]
+
+
+def characters(texts: pa.Array) -> list[int]:
+    """Return how many characters each text of a string array has.
+
+    Example:
+        >>> characters(texts(["a", "été", ""]))
+        [1, 3, 0]
+    """
+    data, places = memoryview(texts.buffers()[2] or b""), ends(texts).tolist()
+    return [len(str(data[start:end], "utf-8")) for start, end in pairwise(places)]
+
+
+def in_turn(arrays: Sequence[pa.Array]) -> pa.Array:
+    """Return the first values of all string arrays, the second ones, and so on.
+
+    Example:
+        >>> in_turn([texts(["a", "b"]), texts(["c", "d"])]).to_pylist()
+        ['a', 'c', 'b', 'd']
+    """
+    if len(arrays) == 1:
+        return arrays[0]
+    return texts(
+        [text for row in zip(*[a.to_pylist() for a in arrays], strict=True) for text in row]
+    )
+
+
 def int32s(values: array[int]) -> pa.Array:
     """Return an int32 array over memory."""
     return pa.Array.from_buffers(pa.int32(), len(values), [None, pa.py_buffer(values)])
@@ -88,6 +126,16 @@ def int32s(values: array[int]) -> pa.Array:
 def lists(lengths: Sequence[int], flat: pa.Array) -> pa.Array:
     """Return a list array: value n takes the next ``lengths[n]`` of the flat array."""
     return cut_at(array("i", accumulate(lengths, initial=0)), flat)
+
+
+def even_lists(length: int, flat: pa.Array) -> pa.Array:
+    """Return a list array of which each value has the same length.
+
+    Example:
+        >>> even_lists(2, texts(["a", "b", "c", "d"])).to_pylist()
+        [['a', 'b'], ['c', 'd']]
+    """
+    return cut_at(array("i", range(0, len(flat) + 1, length)), flat)
 
 
 def cut_at(ends: array[int], flat: pa.Array) -> pa.Array:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,7 +17,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from vlm_datakit.conversation import Conversation
-from vlm_datakit.plain import PlainRow
+from vlm_datakit.plain import PlainColumns, PlainRow
 from vlm_datakit.plan import MIB
 from vlm_datakit.shards.batch import Batch
 from vlm_datakit.shards.layout import schema
@@ -85,8 +86,21 @@ class ShardWriter:
     def add(self, row_id: str, row: Conversation | PlainRow) -> None:
         """Append one row; a full row group is written out at once."""
         self._batch.add(row_id, row)
+        self._write_group_if_full()
+
+    def add_columns(self, ids: Sequence[str], rows: PlainColumns) -> None:
+        """Append rows as `add` would one by one; row groups end at the same rows."""
+        sizes, start = self._spec.sizes, 0
+        while start < len(rows):
+            part = rows.cut(start, start + sizes.group_rows - len(self._batch))
+            part = part.cut(0, self._batch.rows_up_to(sizes.group_bytes, part))
+            self._batch.add_columns(ids[start : start + len(part)], part)
+            self._write_group_if_full()
+            start += len(part)
+
+    def _write_group_if_full(self) -> None:
         sizes = self._spec.sizes
-        if self._batch.size_bytes >= sizes.group_bytes or len(self._batch) >= sizes.group_rows:
+        if self._batch.reaches(sizes.group_bytes) or len(self._batch) >= sizes.group_rows:
             self._write_group()
 
     def close(self) -> tuple[ShardFile, ...]:
