@@ -13,6 +13,9 @@ from vlm_datakit.checks import check
 from vlm_datakit.conversation import Converted, Origin, Rejected, Row
 from vlm_datakit.errors import RowError
 from vlm_datakit.fetching.addresses import allowed_hosts
+from vlm_datakit.mapping.fieldmap import FieldMap
+from vlm_datakit.mapping.file import mapping_of
+from vlm_datakit.mapping.parser import parser_of, settled
 from vlm_datakit.plan import FetchPolicy, ImagePolicy, Limits, SourceFile
 from vlm_datakit.rendering import Rendered, render
 from vlm_datakit.runner.stages import image_roots, open_pictures, opener
@@ -36,16 +39,18 @@ class ConvertRequest:
     limits: Limits = field(default_factory=Limits)
     images: ImagePolicy = field(default_factory=ImagePolicy)
     fetch: FetchPolicy | None = None
+    mapping: FieldMap | None = None
 
 
 def convert(
     rows: Iterable[Mapping[str, Any]],
     *,
-    source: str,
+    source: str = "auto",
     target: str,
     rejects: list[Rejected] | None = None,
     image_roots: Sequence[str] = (),
     allow_loss: bool = False,
+    mapping: FieldMap | Mapping[str, str] | str | Path | None = None,
 ) -> Iterator[dict[str, Any]]:
     """Convert rows of one format to another, lazily and in order.
 
@@ -54,18 +59,21 @@ def convert(
 
     Args:
         rows: Any iterable of dicts.
-        source: Format of the rows; see `vlm_datakit.formats.FORMATS`.
+        source: Format of the rows; see `vlm_datakit.formats.FORMATS`. It may be left out
+            only beside a mapping.
         target: Format to write.
         rejects: Where refused rows go. Without it the first of them raises, so that no
             row is lost unseen.
         image_roots: Folders that rows may read picture files from; none by default.
         allow_loss: Leave out what the target cannot hold instead of refusing the row.
+        mapping: Which columns become what, such as ``{"prompt": "question"}``: values as
+            ``--map`` takes them, or the path of a YAML file; see docs/mapping.md.
 
     Returns:
         An iterator of rows of the target format; pictures as data URIs.
 
     Raises:
-        UsageError: for an unknown format, at once.
+        UsageError: for an unknown format or a mapping that is none, at once.
         RowError: from the iterator, for the first row that cannot be used, if
             ``rejects`` is None.
 
@@ -73,8 +81,12 @@ def convert(
         >>> rows = [{"text": "2 + 2?", "response": "4"}]
         >>> next(convert(rows, source="simple", target="openai"))["messages"][1]
         {'role': 'assistant', 'content': [{'type': 'text', 'text': '4'}]}
+        >>> rows, mapping = [{"q": "2 + 2?", "as": ["4"]}], {"prompt": "q", "response": "as[0]"}
+        >>> next(convert(rows, mapping=mapping, target="simple"))
+        {'text': '2 + 2?', 'response': '4'}
     """
-    request = ConvertRequest(source, target, tuple(image_roots), allow_loss)
+    field_map = None if mapping is None else mapping_of(mapping)
+    request = ConvertRequest(source, target, tuple(image_roots), allow_loss, mapping=field_map)
     return convert_as(rows, request, rejects)
 
 
@@ -97,8 +109,8 @@ def convert_as(
         UsageError: for an unknown format or a host that is none, at once.
         RowError: as `convert`.
     """
-    for name in (request.source, request.target):
-        formats.get(name)
+    formats.get(request.target)
+    parser_of(*settled(request.mapping, request.source))
     allowed_hosts(request.fetch)
     return _kept(_in_python(rows, request), rejects)
 
@@ -143,7 +155,7 @@ def convert_stages(
 ) -> Stages:
     """Return what rows pass through on the way from one format to another."""
     roots = (*own_roots, *(Path(root).resolve() for root in request.image_roots))
-    parse = formats.get(request.source).parse
+    parse = parser_of(*settled(request.mapping, request.source))
     resolve = opener(request.limits, request.images, roots, pictures)
     return Stages(parse, resolve, check, ahead=pictures.ahead if pictures else None)
 

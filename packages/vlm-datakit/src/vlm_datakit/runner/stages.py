@@ -10,9 +10,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from vlm_datakit import formats
-from vlm_datakit.checks import checker
+from vlm_datakit.checks import checker, plain_checker
 from vlm_datakit.images.files import read_image_file
 from vlm_datakit.images.resolver import Opener, not_fetched
+from vlm_datakit.mapping.parser import parser_of
+from vlm_datakit.plain import Plain
 from vlm_datakit.plan import FetchPolicy, ImagePolicy, Limits, Plan, SourceFile
 from vlm_datakit.walk import Stages
 
@@ -32,11 +34,22 @@ def stages_of(plan: Plan, file: SourceFile, pictures: Prefetcher | None = None) 
     """
     roots = image_roots(file, plan.image_roots)
     return Stages(
-        formats.get(plan.format).parse,
+        parser_of(plan.format, plan.mapping),
         opener(plan.limits, plan.images, roots, pictures),
         checker(plan.layout, with_images=plan.with_images),
         ahead=pictures.ahead if pictures else None,
     )
+
+
+def plain_of(plan: Plan) -> Plain | None:
+    """Return what knows the rows of which there is nothing to say; None if a mapping does it all.
+
+    It goes by the format's own columns, which are not those of the rows under a mapping.
+    """
+    if plan.mapping is not None:
+        return None
+    plain = formats.plain_of(formats.get(plan.format))
+    return plain_checker(plain, plan.layout, with_images=plan.with_images)
 
 
 def opener(

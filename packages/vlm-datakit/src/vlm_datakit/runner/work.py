@@ -8,22 +8,20 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from vlm_datakit import formats
-from vlm_datakit.checks import plain_checker
 from vlm_datakit.conversation import Converted, Rejected
 from vlm_datakit.errors import SourceError
 from vlm_datakit.plain import PlainRows
 from vlm_datakit.plan import Limits, Slice, SourceFile
 from vlm_datakit.runner.job import RECEIPTS, Job, receipt_path, write_settled
 from vlm_datakit.runner.products import open_products
-from vlm_datakit.runner.stages import stages_of
+from vlm_datakit.runner.stages import plain_of, stages_of
 from vlm_datakit.runner.tally import Tally
 from vlm_datakit.shards.manifest import Receipt, to_json
 from vlm_datakit.shards.writer import sync_folder
 from vlm_datakit.sources.jsonl import BUFFER_BYTES, Span, read_rows
 from vlm_datakit.sources.opening import has_changed, open_source
 from vlm_datakit.sources.pipe import Lines
-from vlm_datakit.walk import convert_runs
+from vlm_datakit.walk import convert_rows, convert_runs
 
 if TYPE_CHECKING:
     from vlm_datakit.fetching.prefetch import Prefetcher
@@ -100,9 +98,8 @@ def _outcomes(
     plan, stream = job.plan, stack.enter_context(_stream(slice_, edges))
     rows = read_rows(stream, span_of(slice_, plan.limits, keep_raw=plan.rejects_raw))
     stages = stages_of(plan, slice_.file, edges.pictures)
-    plain = formats.plain_of(formats.get(plan.format))
-    checked = plain_checker(plain, plan.layout, with_images=plan.with_images)
-    return convert_runs(rows, stages, checked)
+    plain = plain_of(plan)
+    return convert_rows(rows, stages) if plain is None else convert_runs(rows, stages, plain)
 
 
 @contextmanager

@@ -1,0 +1,124 @@
+"""What parses rows under a plan or a request: a format, behind a mapping if there is one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from difflib import get_close_matches
+from typing import Any
+
+from vlm_datakit import formats
+from vlm_datakit.conversation import Draft, Row
+from vlm_datakit.errors import RowError, UsageError
+from vlm_datakit.mapping.apply import Built, builder, format_of, makes_conversation
+from vlm_datakit.mapping.fieldmap import Entry, FieldMap, paths_of
+from vlm_datakit.mapping.lookup import column_of, leads_nowhere
+
+Parse = Callable[[Mapping[str, Any]], Draft]
+_SHOWN = 12  # columns in an error
+
+
+def parser_of(format_: str, mapping: FieldMap | None) -> Parse:
+    """Return what parses rows: the format's `parse`, after the mapping if there is one.
+
+    What is said of a row names the place in the row, not the column that was built.
+
+    Raises:
+        UsageError: for a format or a mapping that is none.
+
+    Example:
+        >>> from vlm_datakit.mapping.fieldmap import field_map, parse_entry
+        >>> mapping = field_map(map(parse_entry, ["prompt=question", "response=answers[0]"]))
+        >>> parse = parser_of(format_of(mapping), mapping)
+        >>> [m.role for m in parse({"question": "2 + 2?", "answers": ["4"]}).messages]
+        ['user', 'assistant']
+    """
+    parse = formats.get(format_).parse
+    return parse if mapping is None else mapped(parse, mapping)
+
+
+def mapped(parse: Parse, mapping: FieldMap) -> Parse:
+    """Return what maps rows and then parses them.
+
+    Raises:
+        UsageError: for a mapping that makes no row.
+    """
+    build, is_conversation = builder(mapping), makes_conversation(mapping)
+
+    def parse_mapped(fields: Mapping[str, Any]) -> Draft:
+        built = build(fields)
+        try:
+            draft = parse(built.fields)
+        except RowError as error:
+            raise RowError(error.reason, built.where(error.where), error.seen) from error
+        draft = _with_own_places(draft, built)
+        return replace(draft, prompt_messages=None) if is_conversation else draft
+
+    return parse_mapped
+
+
+def _with_own_places(draft: Draft, built: Built) -> Draft:
+    """Return a draft whose pictures and warnings say where they stand in the row."""
+    if not draft.images and not draft.warnings:
+        return draft
+    images = (replace(image, where=built.where(image.where)) for image in draft.images)
+    warnings = (replace(warned, where=built.where(warned.where)) for warned in draft.warnings)
+    return replace(draft, images=tuple(images), warnings=tuple(warnings))
+
+
+def settled(mapping: FieldMap | None, format_: str) -> tuple[str, FieldMap | None]:
+    """Return the format that parses, and the mapping before it.
+
+    Args:
+        mapping: As given; its own format counts where none was asked for.
+        format_: As asked for, or auto.
+
+    Raises:
+        UsageError: for a mapping that makes no row.
+
+    Example:
+        >>> from vlm_datakit.mapping.fieldmap import field_map, parse_entry
+        >>> settled(field_map([parse_entry("messages=chat")]), "auto")[0]
+        'openai'
+    """
+    if mapping is None:
+        return format_, None
+    if format_ != "auto":
+        mapping = replace(mapping, format=format_)
+    return format_of(mapping), mapping
+
+
+def check_columns(mapping: FieldMap, rows: Sequence[Row]) -> None:
+    """Hold the paths of a mapping to the first rows of a source.
+
+    Raises:
+        UsageError: for a path that every row shows to be wrong; near names are suggested.
+    """
+    for entry in mapping.entries:
+        for path in paths_of(entry):
+            if rows and all(leads_nowhere(row.fields, path) for row in rows):
+                raise UsageError(_no_such_column(entry, path, rows))
+
+
+def unused_columns(mapping: FieldMap, rows: Sequence[Row]) -> tuple[str, ...]:
+    """Return the columns of rows that no entry reads; ``id`` is read by itself."""
+    paths = [path for entry in mapping.entries for path in paths_of(entry)]
+    used = {column_of(row.fields, path) for row in rows for path in paths}
+    return tuple(name for name in _columns(rows) if name not in used and name != "id")
+
+
+def _columns(rows: Sequence[Row]) -> list[str]:
+    return list(dict.fromkeys(name for row in rows for name in row.fields))
+
+
+def _no_such_column(entry: Entry, path: str, rows: Sequence[Row]) -> str:
+    columns = _columns(rows)
+    is_there = any(column_of(row.fields, path) is not None for row in rows)
+    what = "leads nowhere in the first rows" if is_there else "is no column of the first rows"
+    text = f"--map {entry}: {path} {what}"
+    if near := get_close_matches(path, columns, n=3):
+        text += f"; did you mean {' or '.join(near)}?"
+    text += f" Columns: {', '.join(columns[:_SHOWN])}" + (", ..." * (len(columns) > _SHOWN))
+    if str(entry) == f"{entry.role}={path}":
+        text += f". A constant is quoted: --map '{entry.role}=\"{path}\"'"
+    return text
