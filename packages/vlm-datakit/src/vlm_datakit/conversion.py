@@ -6,7 +6,7 @@ from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypedDict, Unpack
 
 from vlm_datakit import formats
 from vlm_datakit.checks import check
@@ -42,15 +42,25 @@ class ConvertRequest:
     mapping: FieldMap | None = None
 
 
+class ConvertOptions(TypedDict, total=False):
+    """What else `convert` may be told.
+
+    ``image_roots`` are folders that rows may read picture files from, none by default;
+    ``allow_loss`` leaves out what the target cannot hold instead of refusing the row.
+    """
+
+    image_roots: Sequence[str]
+    allow_loss: bool
+
+
 def convert(
     rows: Iterable[Mapping[str, Any]],
     *,
     source: str = "auto",
     target: str,
     rejects: list[Rejected] | None = None,
-    image_roots: Sequence[str] = (),
-    allow_loss: bool = False,
     mapping: FieldMap | Mapping[str, str] | str | Path | None = None,
+    **options: Unpack[ConvertOptions],
 ) -> Iterator[dict[str, Any]]:
     """Convert rows of one format to another, lazily and in order.
 
@@ -64,10 +74,9 @@ def convert(
         target: Format to write.
         rejects: Where refused rows go. Without it the first of them raises, so that no
             row is lost unseen.
-        image_roots: Folders that rows may read picture files from; none by default.
-        allow_loss: Leave out what the target cannot hold instead of refusing the row.
         mapping: Which columns become what, such as ``{"prompt": "question"}``: values as
             ``--map`` takes them, or the path of a YAML file; see docs/mapping.md.
+        options: ``image_roots`` and ``allow_loss``, see `ConvertOptions`.
 
     Returns:
         An iterator of rows of the target format; pictures as data URIs.
@@ -86,7 +95,8 @@ def convert(
         {'text': '2 + 2?', 'response': '4'}
     """
     field_map = None if mapping is None else mapping_of(mapping)
-    request = ConvertRequest(source, target, tuple(image_roots), allow_loss, mapping=field_map)
+    more: dict[str, Any] = {**options, "image_roots": tuple(options.get("image_roots", ()))}
+    request = ConvertRequest(source, target, mapping=field_map, **more)
     return convert_as(rows, request, rejects)
 
 

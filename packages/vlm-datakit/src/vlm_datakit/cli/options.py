@@ -132,8 +132,11 @@ def say_mapping(mapping: FieldMap | None, found: Survey, given: dict[str, Any]) 
     """Say which columns a mapping does not read, and save it if that was asked for."""
     if mapping is None:
         return
-    if found.unused and not given.get("quiet") and not given.get("as_json"):
-        say(f"not used: {', '.join(found.unused)}")
+    if not given.get("quiet"):
+        if found.unused:
+            say(f"not used: {', '.join(found.unused)}")
+        for path in found.literal_places:
+            say(f"{path} holds <image>, which stays a text; image-places({path}) makes it a place")
     if given["save_mapping"] is not None:
         from vlm_datakit.mapping.file import save_mapping
 

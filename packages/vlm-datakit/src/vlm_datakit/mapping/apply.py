@@ -152,6 +152,12 @@ def _layout(roles: set[str]) -> tuple[str, ...]:
 
 def _check_entry(entry: Entry) -> None:
     """Hold an entry to the steps there are and what they take."""
+    if not entry.role or any(c == "=" or c.isspace() for c in entry.role):
+        raise UsageError(f"--map {entry}: a role has no white space and no =")
+    if entry.how in (CONSTANT, TEMPLATE) and entry.text is None:
+        raise UsageError(f"{entry.role}: a {entry.how} without its text")
+    if entry.how == COLUMN and len(entry.columns) != 1:
+        raise UsageError(f"{entry.role}: one column, or one list of columns, is needed")
     if entry.how in (CONSTANT, TEMPLATE, COLUMN):
         is_list = entry.how == COLUMN and isinstance(entry.columns[0], tuple)
         if is_list and ALIASES.get(entry.role, entry.role) != "images":

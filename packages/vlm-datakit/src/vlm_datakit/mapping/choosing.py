@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 from vlm_datakit.errors import Reason, RowError, quoted
@@ -183,13 +184,12 @@ def _extreme(answers: Found, numbers: Found, extreme: Callable[..., float]) -> A
 
 
 def _number(value: Any, where: str) -> float:
-    if isinstance(value, str):
-        try:
-            value = float(value) if value.isascii() and "_" not in value else None
-        except ValueError:
-            value = None
-    if isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value):
-        return value
+    number = value
+    if isinstance(value, str) and value.isascii() and "_" not in value:
+        with suppress(ValueError):
+            number = float(value)
+    if isinstance(number, (int, float)) and not isinstance(number, bool) and abs(number) < math.inf:
+        return number
     raise RowError(Reason.CHOICE_UNDECIDED, where, f"{quoted(value)}, no number")
 
 

@@ -63,7 +63,7 @@ def field_map(entries: Iterable[Entry], format_: str | None = None) -> FieldMap:
     """Return entries as a mapping, in the order of their roles.
 
     Raises:
-        UsageError: for a role that stands twice.
+        UsageError: for a role that stands twice, or text that is not Unicode.
 
     Example:
         >>> mapping = field_map([parse_entry("prompt=q"), parse_entry("id=n")])
@@ -74,6 +74,9 @@ def field_map(entries: Iterable[Entry], format_: str | None = None) -> FieldMap:
     for one, other in pairwise(ordered):
         if one.role == other.role:
             raise UsageError(f"--map {other}: {one.role} is mapped already, as {one}")
+    for entry in ordered:
+        if (text := str(entry)) != text.encode(errors="ignore").decode():
+            raise UsageError(f"--map {text!a}: half a character, which no row can hold")
     return FieldMap(tuple(ordered), format_)
 
 
@@ -260,5 +263,5 @@ def _spelled_template(entry: Entry) -> str:
 def _spelled_column(column: Column) -> str:
     if isinstance(column, tuple):
         return f"[{', '.join(map(_spelled_column, column))}]"
-    is_bare = _BARE.fullmatch(column) and column == column.strip() and column[0] != "["
+    is_bare = column and _BARE.fullmatch(column) and column == column.strip() and column[0] != "["
     return column if is_bare else "`" + column.replace("`", "``") + "`"

@@ -86,9 +86,15 @@ def yaml_text(mapping: FieldMap) -> str:
     """
     import yaml
 
-    return _HEAD + yaml.safe_dump(
-        to_plain(mapping), sort_keys=False, allow_unicode=True, default_flow_style=False
-    )
+    class Dumper(yaml.SafeDumper):
+        """Escapes what is not printable: unescaped, U+0085 comes back as a space."""
+
+    def represent(dumper: yaml.SafeDumper, text: str) -> yaml.Node:
+        style = None if text.isprintable() else '"'
+        return dumper.represent_scalar("tag:yaml.org,2002:str", text, style=style)
+
+    Dumper.add_representer(str, represent)
+    return _HEAD + yaml.dump(to_plain(mapping), Dumper=Dumper, sort_keys=False, allow_unicode=True)
 
 
 def save_mapping(mapping: FieldMap, path: Path) -> None:

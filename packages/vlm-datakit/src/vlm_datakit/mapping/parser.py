@@ -10,9 +10,9 @@ from typing import Any
 from vlm_datakit import formats
 from vlm_datakit.conversation import Draft, Row
 from vlm_datakit.errors import RowError, UsageError
-from vlm_datakit.mapping.apply import Built, builder, format_of, makes_conversation
-from vlm_datakit.mapping.fieldmap import Entry, FieldMap, paths_of
-from vlm_datakit.mapping.lookup import column_of, leads_nowhere
+from vlm_datakit.mapping.apply import ALIASES, Built, builder, format_of, makes_conversation
+from vlm_datakit.mapping.fieldmap import COLUMN, Entry, FieldMap, paths_of
+from vlm_datakit.mapping.lookup import column_of, leads_nowhere, look
 
 Parse = Callable[[Mapping[str, Any]], Draft]
 _SHOWN = 12  # columns in an error
@@ -105,6 +105,24 @@ def unused_columns(mapping: FieldMap, rows: Sequence[Row]) -> tuple[str, ...]:
     paths = [path for entry in mapping.entries for path in paths_of(entry)]
     used = {column_of(row.fields, path) for row in rows for path in paths}
     return tuple(name for name in _columns(rows) if name not in used and name != "id")
+
+
+def literal_places(mapping: FieldMap, rows: Sequence[Row]) -> tuple[str, ...]:
+    """Return the columns whose ``<image>`` would stay a text beside the pictures of a row."""
+    roles = {ALIASES.get(entry.role, entry.role): entry for entry in mapping.entries}
+    prompt = roles.get("prompt")
+    if mapping.format is not None or "images" not in roles or prompt is None:
+        return ()
+    paths = paths_of(prompt) if prompt.how == COLUMN else ()
+    return tuple(path for path in paths if any(_holds_place(row, path) for row in rows))
+
+
+def _holds_place(row: Row, path: str) -> bool:
+    try:
+        value = look(row.fields, path)
+    except RowError:
+        return False
+    return isinstance(value, str) and "<image" in value
 
 
 def _columns(rows: Sequence[Row]) -> list[str]:

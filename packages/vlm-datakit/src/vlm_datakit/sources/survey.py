@@ -13,7 +13,7 @@ from vlm_datakit.errors import RowError
 from vlm_datakit.formats.detect import choose, detect
 from vlm_datakit.formats.format import Format
 from vlm_datakit.mapping.fieldmap import FieldMap
-from vlm_datakit.mapping.parser import Parse, check_columns, mapped, unused_columns
+from vlm_datakit.mapping.parser import Parse, check_columns, literal_places, mapped, unused_columns
 from vlm_datakit.plan import MIB, SourceFile
 from vlm_datakit.sources.jsonl import Span, read_rows
 from vlm_datakit.sources.opening import open_source
@@ -29,7 +29,8 @@ class Survey:
 
     ``picture_parent`` is the folder below which all absolute paths of pictures lie, if
     rows name any; ``row_bytes`` is how long lines are on average, if there are several;
-    ``unused`` are the columns that a mapping does not read.
+    ``unused`` are the columns that a mapping does not read, and ``literal_places`` those of
+    which it leaves ``<image>`` in the text.
     """
 
     format: str
@@ -41,6 +42,7 @@ class Survey:
     picture_parent: str | None = None
     row_bytes: float | None = None
     unused: tuple[str, ...] = ()
+    literal_places: tuple[str, ...] = ()
 
 
 def first_rows(file: SourceFile, pipe: Pipe | None) -> list[Row]:
@@ -75,11 +77,12 @@ def survey(
         UsageError: if the mapping names a column that no row has.
         SourceError: if no format fits, or two fit equally.
     """
-    evidence, unused = "as asked for", ()
+    evidence, unused, literal = "as asked for", tuple[str, ...](), tuple[str, ...]()
     if mapping is not None:
         check_columns(mapping, rows)
         evidence = f"mapped: {', '.join(entry.role for entry in mapping.entries)}"
         unused = unused_columns(mapping, rows)
+        literal = literal_places(mapping, rows)
     if format_ is None:
         fields = [row.fields for row in rows]
         guess = choose(detect(fields), fields, source)
@@ -99,6 +102,7 @@ def survey(
         _common_parent(image.value for image in named),
         _row_bytes(rows),
         unused,
+        literal,
     )
 
 
