@@ -70,11 +70,12 @@ def _value(value: Any, rest: str, path: str) -> Any:
     """Return what the rest of a path leads to from a value on the way."""
     if value is None or not rest:
         return value
-    if isinstance(value, Mapping) and rest[0] != "[":
-        head = _head(value, rest[1:] if rest[0] == "." and len(rest) < len(path) else rest)
-        if head is None:
+    if isinstance(value, Mapping):
+        head = _head(value, _behind_dot(rest, path))
+        if head is not None:
+            return _value(value[head.key], head.rest, path)
+        if rest[0] != "[":
             return None
-        return _value(value[head.key], head.rest, path)
     if isinstance(value, (list, tuple)) and (index := _index(rest)) is not None:
         if index.number is None:
             return [_value(inner, index.rest, path) for inner in value]
@@ -83,6 +84,11 @@ def _value(value: Any, rest: str, path: str) -> Any:
         return _value(value[index.number], index.rest, path)
     place = f"$.{path[: len(path) - len(rest)]}".rstrip(".")
     raise RowError(Reason.FIELD_WRONG_TYPE, place, quoted(value))
+
+
+def _behind_dot(rest: str, path: str) -> str:
+    """Return the rest of a path without the dot before it; the first dot of all is a key's."""
+    return rest[1:] if rest[0] == "." and len(rest) < len(path) else rest
 
 
 class _Head(NamedTuple):
@@ -153,8 +159,8 @@ def leads_nowhere(fields: Mapping[str, Any], path: str) -> bool:
 def _is_wrong(value: Any, rest: str, path: str) -> bool:
     if value is None or not rest:
         return False
-    if isinstance(value, Mapping) and rest[0] != "[":
-        head = _head(value, rest[1:] if rest[0] == "." and len(rest) < len(path) else rest)
+    if isinstance(value, Mapping):
+        head = _head(value, _behind_dot(rest, path))
         return head is None or _is_wrong(value[head.key], head.rest, path)
     index = _index(rest) if isinstance(value, (list, tuple)) else None
     if index is None:
