@@ -72,8 +72,10 @@ def test_a_path_through_the_wrong_kind_of_value_is_refused(path, where, seen):
 
 @pytest.mark.parametrize(
     ("path", "is_wrong"),
-    [("no", True), ("a.no", True), ("texts[*].no", True), ("texts[2].user", True)]
-    + [("none.no", False), ("answers[9].no", False), ("texts[3].user", False), ("a.b", False)],
+    [
+        *[("no", True), ("a.no", True), ("texts[*].no", True), ("texts[2].user", True)],
+        *[("none.no", False), ("answers[9].no", False), ("texts[3].user", False), ("a.b", False)],
+    ],
 )
 def test_null_and_short_lists_show_nothing(path, is_wrong):
     assert leads_nowhere(ROW, path) is is_wrong

@@ -166,4 +166,5 @@ def _is_wrong(value: Any, rest: str, path: str) -> bool:
     if index is None:
         return True
     chosen = value if index.number is None else value[index.number :][:1]
-    return bool(chosen) and all(_is_wrong(inner, index.rest, path) for inner in chosen)
+    shown = [inner for inner in chosen if inner is not None]
+    return bool(shown) and all(_is_wrong(inner, index.rest, path) for inner in shown)
