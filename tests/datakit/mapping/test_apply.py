@@ -66,6 +66,10 @@ class TestRoles:
             (["prompt=first-of-list(a, b)", "response=c"], "first-of-list takes 1 column"),
             (["prompt=question-with-choices(a)", "response=c"], "takes 2 to 3 columns"),
             (['prompt=first-of-list(a, "b")', "response=c"], "takes no quoted text"),
+            (
+                ["prompt=common-prefix(a, b)", "chosen=last-assistant(a)", "rejected=b"],
+                "after-common-prefix gives all that follow",
+            ),
             (["prompt=json-sub-field(a)", "response=c"], "takes a quoted text behind its column"),
         ],
     )

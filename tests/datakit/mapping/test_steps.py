@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from vlm_datakit.errors import Reason, RowError
@@ -22,6 +24,12 @@ def refusal(name, *values, **more) -> tuple[str, str, str]:
     with pytest.raises(RowError) as caught:
         step(name, *values, **more)
     return str(caught.value.reason), caught.value.where, caught.value.seen
+
+
+def test_every_step_is_documented():
+    page = Path(__file__).parents[3].joinpath("docs/mapping.md").read_text()
+
+    assert [name for name in STEPS if f"`{name}(" not in page] == []
 
 
 @pytest.mark.parametrize(

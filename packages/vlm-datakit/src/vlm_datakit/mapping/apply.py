@@ -84,6 +84,7 @@ def format_of(mapping: FieldMap) -> str:
         _check_entry(entry)
     if mapping.format is not None:
         return mapping.format
+    _check_prefixes(mapping)
     roles = set(_roles(mapping))
     main = _layout(roles)
     return "trl" if main == ("messages",) and "images" in roles else LAYOUTS[main]
@@ -148,6 +149,16 @@ def _layout(roles: set[str]) -> tuple[str, ...]:
             raise UsageError(f"--map: {given} without {missing}; a row is made of {choices}")
     given = " and ".join(sorted(main)) or "nothing that is said"
     raise UsageError(f"--map: {given} makes no row; it is made of {choices}")
+
+
+def _check_prefixes(mapping: FieldMap) -> None:
+    """Refuse a common beginning beside a last answer: what stands between would be lost."""
+    hows = {entry.how for entry in mapping.entries}
+    if "common-prefix" in hows and "last-assistant" in hows:
+        raise UsageError(
+            "--map: last-assistant beside common-prefix would lose the messages between them; "
+            "after-common-prefix gives all that follow"
+        )
 
 
 def _check_entry(entry: Entry) -> None:
