@@ -181,6 +181,27 @@ class TestImport:
         assert (plan["layout"], plan["format"]) == ("pair", "preference")
         assert plan["mapping"][1] == "prompt=common-prefix(chosen, rejected)"
 
+    @pytest.mark.parametrize("role", ["response", "completion"])
+    def test_mapped_rows_end_as_rows_that_had_these_columns(self, cli, tmp_path, role):
+        chat = role == "response"
+        direct = [
+            {"id": q["key"], "messages": [
+                {"role": "user", "content": q["question"]},
+                {"role": "assistant", "content": q["answers"][0]}]}
+            if chat
+            else {"id": q["key"], "prompt": q["question"], "completion": q["answers"][0]}
+            for q in QA
+        ]  # fmt: skip
+        (tmp_path / "direct.jsonl").write_bytes(lines(direct))
+        (tmp_path / "rows.jsonl").write_bytes(lines(QA))
+        flags = ["--map", f"{role}=answers[0]", "--map", "prompt=question", "--map", "id=key"]
+
+        cli(["import", "direct.jsonl", "-o", "direct"])
+        cli(["import", "rows.jsonl", "-o", "mapped", *flags])
+
+        shards = [bytes_of(tmp_path / out / "data") for out in ("direct", "mapped")]
+        assert shards[0] == shards[1] != {}
+
     def test_jobs_do_slices_and_finish_commits(self, cli, rows, tmp_path):
         cli(["import", rows, "-o", "whole", *FLAGS])
 

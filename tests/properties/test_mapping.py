@@ -10,10 +10,14 @@ import orjson
 from hypothesis import given
 
 from vlm_datakit.errors import RowError, UsageError
+from vlm_datakit.formats import FORMATS, plain_of
+from vlm_datakit.mapping.apply import format_of
 from vlm_datakit.mapping.fieldmap import Entry, FieldMap, field_map, parse_entry, value_entry
 from vlm_datakit.mapping.file import parse_mapping, yaml_text
 from vlm_datakit.mapping.lookup import Found, column_of, leads_nowhere, look
+from vlm_datakit.mapping.parser import mapped_plain, parser_of
 from vlm_datakit.mapping.steps import STEPS
+from vlm_datakit.plain import PlainRow, conversation_of
 
 keys = st.one_of(st.sampled_from(["a", "b", "a.b", "a[0]", "[0]", "", ".", "role", "content"]))
 leaves = st.one_of(
@@ -50,6 +54,15 @@ steps = st.from_regex(r"[a-z][a-z0-9-]{0,6}", fullmatch=True).filter(
 templates = st.lists(
     st.sampled_from(["a", " ", "{b}", "{c.d[0]}", "{{", "}}", '"', "`", "(", ")", "[", ",", "\n"])
 ).map("".join)
+
+PLAIN_MAPS = [
+    ("prompt=a", "response=b"),
+    ("prompt=a", "completion=b", "id=a.b"),
+    ("prompt=a", "chosen=b", "rejected=a.b"),
+    ("prompt=a", "response=b", "system=a.b"),
+    ("messages=a",),
+    ('prompt="?"', "response={a}!"),
+]
 
 
 @st.composite
@@ -123,3 +136,18 @@ def test_any_file_is_a_mapping_or_a_usage_error(data: bytes) -> None:
         assert isinstance(parse_mapping(b"mapping: 1\nfields:\n  a: " + data, "m"), FieldMap)
     except UsageError as error:
         assert json.dumps(str(error))
+
+
+@given(rows, st.sampled_from(PLAIN_MAPS))
+def test_a_plain_row_is_what_its_parsing_gives(row: dict[str, Any], flags: tuple[str, ...]) -> None:
+    mapping = field_map(map(parse_entry, flags))
+    name = format_of(mapping)
+
+    found = mapped_plain(plain_of(FORMATS[name]), mapping)(row)
+
+    if found is not None:
+        draft = parser_of(name, mapping)(row)
+        assert conversation_of(PlainRow(found.shape, found.texts, (), found.id)) == (
+            draft.with_images(())
+        )
+        assert draft.images == draft.warnings == ()

@@ -13,6 +13,7 @@ from vlm_datakit.errors import RowError, UsageError
 from vlm_datakit.mapping.apply import ALIASES, Built, builder, format_of, makes_conversation
 from vlm_datakit.mapping.fieldmap import COLUMN, Entry, FieldMap, paths_of
 from vlm_datakit.mapping.lookup import column_of, leads_nowhere, look
+from vlm_datakit.plain import Plain, PlainDraft, Shape
 
 Parse = Callable[[Mapping[str, Any]], Draft]
 _SHOWN = 12  # columns in an error
@@ -55,6 +56,35 @@ def mapped(parse: Parse, mapping: FieldMap) -> Parse:
         return replace(draft, prompt_messages=None) if is_conversation else draft
 
     return parse_mapped
+
+
+def mapped_plain(plain: Plain, mapping: FieldMap) -> Plain:
+    """Return what knows the plain rows of a format, of rows that are mapped onto it.
+
+    Example:
+        >>> from vlm_datakit.mapping.fieldmap import field_map, parse_entry
+        >>> mapping = field_map(map(parse_entry, ["prompt=q", "response=a"]))
+        >>> plain = mapped_plain(formats.plain_of(formats.FORMATS["trl"]), mapping)
+        >>> plain({"q": "2 + 2?", "a": "4"}).texts, plain({"q": "2 + 2?", "a": 4}) is None
+        (('2 + 2?', '4'), True)
+    """
+    build, is_conversation = builder(mapping), makes_conversation(mapping)
+    of_two: Shape = ()
+    of_one: Shape = ()
+
+    def plain_mapped(fields: Mapping[str, Any]) -> PlainDraft | None:
+        nonlocal of_two, of_one
+        try:
+            row = plain(build(fields).fields)
+        except RowError:
+            return None  # whoever parses the row says what is wrong
+        if row is None or not is_conversation:
+            return row
+        if row.shape is not of_two:  # shapes are told apart by identity, which is fast
+            of_two, of_one = row.shape, (tuple(turn for turns in row.shape for turn in turns),)
+        return row._replace(shape=of_one)
+
+    return plain_mapped
 
 
 def _with_own_places(draft: Draft, built: Built) -> Draft:

@@ -13,7 +13,7 @@ from vlm_datakit import formats
 from vlm_datakit.checks import checker, plain_checker
 from vlm_datakit.images.files import read_image_file
 from vlm_datakit.images.resolver import Opener, not_fetched
-from vlm_datakit.mapping.parser import parser_of
+from vlm_datakit.mapping.parser import mapped_plain, parser_of
 from vlm_datakit.plain import Plain
 from vlm_datakit.plan import FetchPolicy, ImagePolicy, Limits, Plan, SourceFile
 from vlm_datakit.walk import Stages
@@ -41,14 +41,11 @@ def stages_of(plan: Plan, file: SourceFile, pictures: Prefetcher | None = None) 
     )
 
 
-def plain_of(plan: Plan) -> Plain | None:
-    """Return what knows the rows of which there is nothing to say; None if a mapping does it all.
-
-    It goes by the format's own columns, which are not those of the rows under a mapping.
-    """
-    if plan.mapping is not None:
-        return None
+def plain_of(plan: Plan) -> Plain:
+    """Return what knows the rows of a plan of which there is nothing to say."""
     plain = formats.plain_of(formats.get(plan.format))
+    if plan.mapping is not None:
+        plain = mapped_plain(plain, plan.mapping)
     return plain_checker(plain, plan.layout, with_images=plan.with_images)
 
 

@@ -21,7 +21,7 @@ from vlm_datakit.shards.writer import sync_folder
 from vlm_datakit.sources.jsonl import BUFFER_BYTES, Span, read_rows
 from vlm_datakit.sources.opening import has_changed, open_source
 from vlm_datakit.sources.pipe import Lines
-from vlm_datakit.walk import convert_rows, convert_runs
+from vlm_datakit.walk import convert_runs
 
 if TYPE_CHECKING:
     from vlm_datakit.fetching.prefetch import Prefetcher
@@ -98,8 +98,7 @@ def _outcomes(
     plan, stream = job.plan, stack.enter_context(_stream(slice_, edges))
     rows = read_rows(stream, span_of(slice_, plan.limits, keep_raw=plan.rejects_raw))
     stages = stages_of(plan, slice_.file, edges.pictures)
-    plain = plain_of(plan)
-    return convert_rows(rows, stages) if plain is None else convert_runs(rows, stages, plain)
+    return convert_runs(rows, stages, plain_of(plan))
 
 
 @contextmanager
