@@ -92,6 +92,8 @@ class TestConvert:
         [
             ("prompt=qestion", b"qestion is no column of the first rows; did you mean question?"),
             ("prompt=Add it up.", b"A constant is quoted: --map 'prompt=\"Add it up.\"'"),
+            ("prompt='Add.'", b"A constant is quoted: --map 'prompt=\"Add.\"'"),
+            ("prompt=first-of-list", b"A step is spelled first-of-list(COLUMN)"),
             ("prompt=note.text", b"note.text leads nowhere in the first rows"),
             ("prompt=Read {page}", b"page is no column of the first rows"),
             (

@@ -8,6 +8,7 @@ import json
 import pytest
 
 from vlm_datakit.errors import OutputError, UsageError
+from vlm_datakit.mapping.apply import format_of
 from vlm_datakit.mapping.fieldmap import Entry, field_map, parse_entry
 from vlm_datakit.mapping.file import mapping_of, parse_mapping, read_mapping, save_mapping
 from vlm_datakit.plan import Plan, SourceFile, fingerprint, plan_differences, plan_facts
@@ -75,6 +76,13 @@ class TestFlags:
     def test_half_a_character_is_refused(self):
         with pytest.raises(UsageError, match="half a character"):
             field_map([parse_entry('prompt="\\ud800"')])
+
+
+class TestInPython:
+    @pytest.mark.parametrize("given", [{"prompt": 7}, {"prompt": ["a"]}, {}])
+    def test_a_dict_that_is_no_mapping(self, given):
+        with pytest.raises(UsageError):
+            format_of(mapping_of(given))
 
 
 class TestFiles:

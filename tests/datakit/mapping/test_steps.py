@@ -35,7 +35,7 @@ def test_every_step_is_documented():
 @pytest.mark.parametrize(
     ("name", "values", "where", "seen"),
     [
-        ("majority-vote", [["a", "b", "b", "a"]], "$.a", '"a" and "b" 2 times each'),
+        ("majority-vote", [["a", "b", "b", "a"]], "$.a", '"a" 2 times, and so another'),
         ("choice-by-index", [["a", "b"], 2], "$.b", "2, of 2 choices"),
         ("choice-by-index", [["a", "b"], -1], "$.b", "-1, of 2 choices"),
         ("choice-by-index", [["a", "b"], True], "$.b", "true, of 2 choices"),

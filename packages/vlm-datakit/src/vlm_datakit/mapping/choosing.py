@@ -40,7 +40,7 @@ def majority_vote(values: Found) -> str:
     votes = Counter(text_field(value, values.at(index)) for index, value in enumerate(given))
     (best, count), *others = votes.most_common(2)
     if others and others[0][1] == count:
-        seen = f"{quoted(best)} and {quoted(others[0][0])} {count} times each"
+        seen = f"{quoted(best)} {count} times, and so another"
         raise RowError(Reason.CHOICE_UNDECIDED, values.where, seen)
     return best
 

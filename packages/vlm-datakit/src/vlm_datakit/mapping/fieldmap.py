@@ -131,6 +131,8 @@ def value_entry(role: str, value: str) -> Entry:
     Raises:
         UsageError: as `parse_entry`.
     """
+    if not isinstance(value, str):  # of a dict in Python
+        raise UsageError(f"{role}: a value is spelled as text, as behind --map {role}=")
     try:
         return _entry(role, value.strip())
     except ValueError as error:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import shlex
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from difflib import get_close_matches
@@ -13,6 +15,7 @@ from vlm_datakit.errors import RowError, UsageError
 from vlm_datakit.mapping.apply import ALIASES, Built, builder, format_of, makes_conversation
 from vlm_datakit.mapping.fieldmap import COLUMN, Entry, FieldMap, paths_of
 from vlm_datakit.mapping.lookup import column_of, leads_nowhere, look
+from vlm_datakit.mapping.steps import STEPS
 from vlm_datakit.plain import Plain, PlainDraft, Shape
 
 Parse = Callable[[Mapping[str, Any]], Draft]
@@ -161,12 +164,15 @@ def _columns(rows: Sequence[Row]) -> list[str]:
 
 def _no_such_column(entry: Entry, path: str, rows: Sequence[Row]) -> str:
     columns = _columns(rows)
-    is_there = any(column_of(row.fields, path) is not None for row in rows)
-    what = "leads nowhere in the first rows" if is_there else "is no column of the first rows"
-    text = f"--map {entry}: {path} {what}"
-    if near := get_close_matches(path, columns, n=3):
-        text += f"; did you mean {' or '.join(near)}?"
-    text += f" Columns: {', '.join(columns[:_SHOWN])}" + (", ..." * (len(columns) > _SHOWN))
-    if str(entry) == f"{entry.role}={path}":
-        text += f". A constant is quoted: --map '{entry.role}=\"{path}\"'"
+    shown = ", ".join(columns[:_SHOWN]) + (", ..." * (len(columns) > _SHOWN))
+    if any(column_of(row.fields, path) is not None for row in rows):
+        return f"--map {entry}: {path} leads nowhere in the first rows; columns: {shown}"
+    near = get_close_matches(path, columns, n=3)
+    hint = f"; did you mean {' or '.join(near)}?" if near else "."
+    text = f"--map {entry}: {path} is no column of the first rows{hint} Columns: {shown}."
+    if path in STEPS:
+        return f"{text} A step is spelled {path}(COLUMN)"
+    if entry.how == COLUMN and isinstance(entry.columns[0], str):
+        constant = json.dumps(path.strip("'"), ensure_ascii=False)
+        return f"{text} A constant is quoted: --map {shlex.quote(f'{entry.role}={constant}')}"
     return text

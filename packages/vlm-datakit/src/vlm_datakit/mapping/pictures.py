@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from vlm_datakit.errors import Reason, RowError, quoted
+from vlm_datakit.errors import SEEN_CHARS, Reason, RowError, quoted
 from vlm_datakit.mapping.lookup import Found
 from vlm_datakit.turns import list_field, object_field, text_field
 
@@ -57,8 +57,9 @@ def placed(text: str, where: str) -> str | list[dict[str, str]]:
         return text
     in_order = [str(number) for number in range(1, len(numbers) + 1)]
     if any(numbers) and numbers != in_order:
-        seen = f"places numbered {', '.join(number or 'not' for number in numbers)}"
-        raise RowError(Reason.IMAGE_COUNT_DIFFERS, where, seen[:80])
+        found = ", ".join(number or "not" for number in numbers)
+        seen = f"places numbered {found[:SEEN_CHARS]}"
+        raise RowError(Reason.IMAGE_COUNT_DIFFERS, where, seen)
     parts = list[dict[str, str]]()
     for index, piece in enumerate(_trimmed(_PLACE.sub("<image>", text).split("<image>"))):
         parts += [dict(_IMAGE)] if index else []
