@@ -9,6 +9,7 @@ import hypothesis.strategies as st
 import orjson
 from hypothesis import given
 
+from vlm_datakit.checks import plain_checker
 from vlm_datakit.errors import RowError, UsageError
 from vlm_datakit.formats import FORMATS, plain_of
 from vlm_datakit.mapping.apply import format_of
@@ -56,12 +57,12 @@ templates = st.lists(
 ).map("".join)
 
 PLAIN_MAPS = [
-    ("prompt=a", "response=b"),
-    ("prompt=a", "completion=b", "id=a.b"),
-    ("prompt=a", "chosen=b", "rejected=a.b"),
-    ("prompt=a", "response=b", "system=a.b"),
-    ("messages=a",),
-    ('prompt="?"', "response={a}!"),
+    ("conversation", ("prompt=a", "response=b")),
+    ("answer", ("prompt=a", "completion=b", "id=a.b")),
+    ("pair", ("prompt=a", "chosen=b", "rejected=a.b")),
+    ("conversation", ("prompt=a", "response=b", "system=a.b")),
+    ("conversation", ("messages=a",)),
+    ("conversation", ('prompt="?"', "response={a}!")),
 ]
 
 
@@ -139,11 +140,15 @@ def test_any_file_is_a_mapping_or_a_usage_error(data: bytes) -> None:
 
 
 @given(rows, st.sampled_from(PLAIN_MAPS))
-def test_a_plain_row_is_what_its_parsing_gives(row: dict[str, Any], flags: tuple[str, ...]) -> None:
+def test_a_plain_row_is_what_its_parsing_gives(
+    row: dict[str, Any], given_: tuple[str, tuple[str, ...]]
+) -> None:
+    layout, flags = given_
     mapping = field_map(map(parse_entry, flags))
     name = format_of(mapping)
 
-    found = mapped_plain(plain_of(FORMATS[name]), mapping)(row)
+    plain = mapped_plain(plain_of(FORMATS[name]), mapping)
+    found = plain_checker(plain, layout, with_images=False)(row)
 
     if found is not None:
         draft = parser_of(name, mapping)(row)

@@ -110,7 +110,7 @@ class TestFiles:
             (FILE + b"  id: {step: a}\n", "m.yaml:7: fields.id: expected a path"),
             (FILE + b"  prompt: b\n", "m.yaml:7: prompt stands twice"),
             (FILE + b"  id: &a b\n  tools: *a\n", "m.yaml:7: a mapping has no anchors"),
-            (FILE + b"  id: {template: 'a {'}\n", "m.yaml: fields.id: a template holds {path}"),
+            (FILE + b"  id: {template: 'a {'}\n", "m.yaml: id: a template holds {path}"),
             (FILE + b"  id: {\n", "m.yaml:8: not YAML: "),
             (FILE + b"  7: b\n", "m.yaml:3: fields: 7 is not of type 'string'"),
             (FILE + b"  a b: c\n", "m.yaml:3: fields: 'a b' does not match"),

@@ -20,6 +20,7 @@ from vlm_datakit.mapping.fieldmap import (
     Column,
     Entry,
     FieldMap,
+    check_template,
     paths_of,
     pieces_of,
 )
@@ -135,7 +136,7 @@ def _layout(roles: set[str]) -> tuple[str, ...]:
     known = {role for layout in LAYOUTS for role in layout} | {*_BESIDE, *ALIASES}
     for role in sorted(roles - known):
         near = get_close_matches(role, sorted(known), n=1)
-        hint = f"; did you mean {near[0]}?" if near else ""
+        hint = f"; did you mean {near[0]}?" if near else "."
         raise UsageError(f"--map {role}=...: no such role{hint} Roles: {', '.join(sorted(known))}")
     main = roles - {*_BESIDE}
     found = next((layout for layout in LAYOUTS if main == set(layout)), None)
@@ -167,8 +168,10 @@ def _check_entry(entry: Entry) -> None:
         raise UsageError(f"--map {entry}: a role has no white space and no =")
     if entry.how in (CONSTANT, TEMPLATE) and entry.text is None:
         raise UsageError(f"{entry.role}: a {entry.how} without its text")
-    if entry.how == COLUMN and len(entry.columns) != 1:
+    if (entry.how == COLUMN and len(entry.columns) != 1) or () in entry.columns:
         raise UsageError(f"{entry.role}: one column, or one list of columns, is needed")
+    if entry.how == TEMPLATE:
+        check_template(entry)
     if entry.how in (CONSTANT, TEMPLATE, COLUMN):
         is_list = entry.how == COLUMN and isinstance(entry.columns[0], tuple)
         if is_list and ALIASES.get(entry.role, entry.role) != "images":

@@ -163,6 +163,18 @@ def pieces_of(template: str) -> Iterator[tuple[str, str | None]]:
     yield text + template[end:], None
 
 
+def check_template(entry: Entry) -> None:
+    """Hold the template of an entry to what one is.
+
+    Raises:
+        UsageError: for a brace without its other half, or nothing between two.
+    """
+    try:
+        list(pieces_of(entry.text or ""))
+    except ValueError as error:
+        raise UsageError(f"{entry.role}: {error}") from error
+
+
 def _entry(role: str, value: str) -> Entry:
     if value.startswith('"'):
         return Entry(role, (), CONSTANT, _constant(value))

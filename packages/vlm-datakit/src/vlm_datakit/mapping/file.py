@@ -17,8 +17,8 @@ from vlm_datakit.mapping.fieldmap import (
     Column,
     Entry,
     FieldMap,
+    check_template,
     field_map,
-    pieces_of,
     value_entry,
 )
 
@@ -169,12 +169,10 @@ def _entry(role: str, value: Any) -> Entry:
         columns = tuple(map(_column, value["columns"]))
         return Entry(role, columns, value["step"], value.get("text"))
     ((how, text),) = value.items()
+    entry = Entry(role, (), how, text)
     if how == TEMPLATE:
-        try:
-            list(pieces_of(text))
-        except ValueError as error:
-            raise UsageError(f"fields.{role}: {error}") from error
-    return Entry(role, (), how, text)
+        check_template(entry)
+    return entry
 
 
 def _column(value: Any) -> Column:
