@@ -18,6 +18,12 @@ simple: list[dict[str, Any]] = list(
 reasons: set[vlm_datakit.Reason] = {rejected.reason for rejected in refused}
 
 
+mapped: list[dict[str, Any]] = list(
+    vlm_datakit.convert(rows, mapping={"messages": "messages"}, target="simple", lossy=["all"])
+)
+mapping: vlm_datakit.FieldMap = vlm_datakit.mapping_of({"prompt": "question", "response": "answer"})
+
+
 def lazily(endless_rows: Iterator[dict[str, Any]]) -> dict[str, Any]:
     """Any iterable of dicts will do, also one that never ends."""
     return next(vlm_datakit.convert(endless_rows, source="openai", target="simple"))

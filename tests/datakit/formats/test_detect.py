@@ -51,7 +51,8 @@ def test_rows_of_no_known_format_show_their_columns(rows: list[Any], columns: st
 
     assert str(caught.value) == (
         f"a.jsonl: no known format fits rows with the columns {columns}; "
-        "name one with --from (known: openai, simple, trl, preference)"
+        "name one with --from (known: openai, simple, trl, preference), "
+        "or say what they are with --map prompt=COLUMN --map response=COLUMN"
     )
 
 

@@ -35,6 +35,8 @@ if TYPE_CHECKING:
     from vlm_datakit.events import Progress, Summary
     from vlm_datakit.formats.format import Format
     from vlm_datakit.importing import ImportRequest, import_dataset
+    from vlm_datakit.mapping.fieldmap import Entry, FieldMap
+    from vlm_datakit.mapping.file import mapping_of
     from vlm_datakit.plan import FetchPolicy, Limits, RejectsAllowed
     from vlm_datakit.runner.on_ray import RayCluster
     from vlm_datakit.runner.run import RunOptions
@@ -54,6 +56,8 @@ _HOMES = {
     "events": ("Progress", "Summary"),
     "formats.format": ("Format",),
     "importing": ("ImportRequest", "import_dataset"),
+    "mapping.fieldmap": ("Entry", "FieldMap"),
+    "mapping.file": ("mapping_of",),
     "plan": ("FetchPolicy", "Limits", "RejectsAllowed"),
     "runner.on_ray": ("RayCluster",),
     "runner.run": ("RunOptions",),
@@ -67,7 +71,9 @@ __all__ = [
     "Conversation",
     "ConvertRequest",
     "Converted",
+    "Entry",
     "FetchPolicy",
+    "FieldMap",
     "Format",
     "Image",
     "ImageRef",
@@ -96,6 +102,7 @@ __all__ = [
     "convert_as",
     "import_dataset",
     "make_samples",
+    "mapping_of",
     "open_shards",
     "validate_import",
 ]

@@ -6,7 +6,7 @@ from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypedDict, Unpack
 
 from vlm_datakit import formats
 from vlm_datakit.checks import check
@@ -15,6 +15,9 @@ from vlm_datakit.errors import RowError
 from vlm_datakit.fetching.addresses import allowed_hosts
 from vlm_datakit.images.resolver import Keeper
 from vlm_datakit.losses import Loss, parse_losses
+from vlm_datakit.mapping.fieldmap import FieldMap
+from vlm_datakit.mapping.file import mapping_of
+from vlm_datakit.mapping.parser import parser_of, settled
 from vlm_datakit.plan import FetchPolicy, ImagePolicy, Limits, SourceFile
 from vlm_datakit.rendering import Rendered, render
 from vlm_datakit.runner.stages import image_roots, open_pictures, opener
@@ -43,16 +46,29 @@ class ConvertRequest:
     images: ImagePolicy = field(default_factory=ImagePolicy)
     fetch: FetchPolicy | None = None
     spelling: Spelling = field(default_factory=Inline)
+    mapping: FieldMap | None = None
+
+
+class ConvertOptions(TypedDict, total=False):
+    """What else `convert` may be told.
+
+    ``image_roots`` are folders that rows may read picture files from, none by default.
+    ``lossy`` names what may be left out where the target cannot hold it, such as
+    ``["detail"]`` or ``["all"]`` (`vlm_datakit.losses.Loss`); else the row is refused.
+    """
+
+    image_roots: Sequence[str]
+    lossy: Iterable[str]
 
 
 def convert(
     rows: Iterable[Mapping[str, Any]],
     *,
-    source: str,
+    source: str = "auto",
     target: str,
     rejects: list[Rejected] | None = None,
-    image_roots: Sequence[str] = (),
-    lossy: Iterable[str] = (),
+    mapping: FieldMap | Mapping[str, str] | str | Path | None = None,
+    **options: Unpack[ConvertOptions],
 ) -> Iterator[dict[str, Any]]:
     """Convert rows of one format to another, lazily and in order.
 
@@ -61,20 +77,20 @@ def convert(
 
     Args:
         rows: Any iterable of dicts.
-        source: Format of the rows; see `vlm_datakit.formats.FORMATS`.
+        source: Format of the rows; see `vlm_datakit.formats.FORMATS`. It may be left out
+            only beside a mapping.
         target: Format to write.
         rejects: Where refused rows go. Without it the first of them raises, so that no
             row is lost unseen.
-        image_roots: Folders that rows may read picture files from; none by default.
-        lossy: Names of what may be left out where the target cannot hold it, such as
-            ``["detail"]`` or ``["all"]``; see `vlm_datakit.losses.Loss`. Else the row is
-            refused.
+        mapping: Which columns become what, such as ``{"prompt": "question"}``: values as
+            ``--map`` takes them, or the path of a YAML file; see docs/mapping.md.
+        options: ``image_roots`` and ``lossy``, see `ConvertOptions`.
 
     Returns:
         An iterator of rows of the target format; pictures as data URIs.
 
     Raises:
-        UsageError: for an unknown format or loss, at once.
+        UsageError: for an unknown format or loss or a mapping that is none, at once.
         RowError: from the iterator, for the first row that cannot be used, if
             ``rejects`` is None.
 
@@ -82,8 +98,15 @@ def convert(
         >>> rows = [{"text": "2 + 2?", "response": "4"}]
         >>> next(convert(rows, source="simple", target="openai"))["messages"][1]
         {'role': 'assistant', 'content': [{'type': 'text', 'text': '4'}]}
+        >>> rows, mapping = [{"q": "2 + 2?", "as": ["4"]}], {"prompt": "q", "response": "as[0]"}
+        >>> next(convert(rows, mapping=mapping, target="simple"))
+        {'text': '2 + 2?', 'response': '4'}
     """
-    request = ConvertRequest(source, target, tuple(image_roots), parse_losses(lossy))
+    if unknown := options.keys() - ConvertOptions.__annotations__.keys():
+        raise TypeError(f"convert() takes no {', '.join(sorted(unknown))}")
+    field_map = None if mapping is None else mapping_of(mapping)
+    roots, lossy = tuple(options.get("image_roots", ())), parse_losses(options.get("lossy", ()))
+    request = ConvertRequest(source, target, roots, lossy, mapping=field_map)
     return convert_as(rows, request, rejects)
 
 
@@ -106,8 +129,8 @@ def convert_as(
         UsageError: for an unknown format or a host that is none, at once.
         RowError: as `convert`.
     """
-    for name in (request.source, request.target):
-        formats.get(name)
+    formats.get(request.target)
+    parser_of(*settled(request.mapping, request.source))
     allowed_hosts(request.fetch)
     return _kept(_in_python(rows, request), rejects)
 
@@ -152,7 +175,7 @@ def convert_stages(
 ) -> Stages:
     """Return what rows pass through on the way from one format to another."""
     roots = (*own_roots, *(Path(root).resolve() for root in request.image_roots))
-    parse = formats.get(request.source).parse
+    parse = parser_of(*settled(request.mapping, request.source))
     opens = opener(request.limits, request.images, roots, pictures)
     resolve = Keeper(opens) if isinstance(request.spelling, AsGiven) else opens
     return Stages(parse, resolve, check, ahead=pictures.ahead if pictures else None)

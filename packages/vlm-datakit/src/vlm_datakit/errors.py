@@ -35,6 +35,7 @@ class Reason(StrEnum):
     FIELD_NOT_JSON = "field-not-json"
     NUMBER_NOT_EXACT = "number-not-exact"
     FIELD_IGNORED = "field-ignored"
+    CHOICE_UNDECIDED = "choice-undecided"
     # the messages
     ROLE_UNKNOWN = "role-unknown"
     ROLES_OUT_OF_ORDER = "roles-out-of-order"

@@ -13,6 +13,8 @@ from vlm_datakit.errors import SourceError, UsageError
 from vlm_datakit.events import Listener, Summary
 from vlm_datakit.fetching.addresses import allowed_hosts
 from vlm_datakit.formats.format import Format
+from vlm_datakit.mapping.fieldmap import FieldMap
+from vlm_datakit.mapping.parser import settled
 from vlm_datakit.plan import FetchPolicy, ImagePolicy, Limits, Plan, SourceFile
 from vlm_datakit.runner.run import RunOptions, run
 from vlm_datakit.sources.local import PIPE, source_files
@@ -38,25 +40,28 @@ class ImportRequest:
     limits: Limits = field(default_factory=Limits)
     images: ImagePolicy = field(default_factory=ImagePolicy)
     fetch: FetchPolicy | None = None
+    mapping: FieldMap | None = None
 
 
 def plan_import(request: ImportRequest, pipe: Pipe | None = None) -> tuple[Plan, Survey]:
     """Look at the sources and fix what an import will do; nothing is written.
 
     Raises:
-        UsageError: an unknown format or split name, the same file twice.
+        UsageError: an unknown format or split name, the same file twice, a mapping that
+            makes no row or names a column that is not there.
         SourceError: a source is missing, empty, binary, or of no known format.
     """
-    format_ = None if request.format == "auto" else formats.get(request.format)
+    name, mapping = settled(request.mapping, request.format)
+    format_ = None if name == "auto" else formats.get(name)
     check_roots(request.image_roots)
     allowed_hosts(request.fetch)
     files = find_files(request.sources, request.split)
-    found = look_at(files[0], pipe, format_)
+    found = look_at(files[0], pipe, format_, mapping)
     with_images = found.with_images if request.with_images is None else request.with_images
     total = sum(file.size_bytes or 0 for file in files)
     plan = Plan(
         files=files,
-        format=request.format if format_ else found.format,
+        format=name if format_ else found.format,
         layout=found.layout,
         with_images=with_images,
         slice_bytes=slice_bytes(total, names_pictures=found.names_pictures),
@@ -66,6 +71,7 @@ def plan_import(request: ImportRequest, pipe: Pipe | None = None) -> tuple[Plan,
         images=request.images,
         fetch=request.fetch,
         versions=versions(),
+        mapping=mapping,
     )
     return plan, found
 
@@ -95,21 +101,25 @@ def is_folder(name: str) -> bool:
         return False
 
 
-def look_at(file: SourceFile, pipe: Pipe | None, format_: Format | None) -> Survey:
+def look_at(
+    file: SourceFile, pipe: Pipe | None, format_: Format | None, mapping: FieldMap | None = None
+) -> Survey:
     """Tell format, layout and pictures from the first rows of a file.
 
     Args:
         file: The source.
         pipe: Standard input, if the file is it; its rows stay unread.
         format_: The format the caller named, or None to detect it.
+        mapping: What rows go through before it.
 
     Raises:
+        UsageError: if the mapping names a column that no row has.
         SourceError: if there are no rows to tell the format from, or none fits.
     """
     rows = first_rows(file, pipe)
     if format_ is None and not rows:
         raise SourceError(f"{file.name}: no rows; no JSON object stands on its first lines")
-    return survey(rows, file.name, format_)
+    return survey(rows, file.name, format_, mapping)
 
 
 def check_roots(roots: Sequence[str]) -> None:

@@ -13,6 +13,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from vlm_datakit.errors import UsageError
+from vlm_datakit.mapping.fieldmap import FieldMap
 
 MIB = 1024 * 1024
 
@@ -129,6 +130,7 @@ class Plan:
     images: ImagePolicy = field(default_factory=ImagePolicy)
     fetch: FetchPolicy | None = None  # None: pictures named by URL are refused
     versions: Mapping[str, str] = field(default_factory=dict)
+    mapping: FieldMap | None = None  # None: rows have the columns of the format
 
 
 def fingerprint(plan: Plan) -> str:
@@ -153,6 +155,10 @@ def plan_facts(plan: Plan) -> dict[str, Any]:
         del file["path"]
         if file["etag"] is None:  # as plans were before files had one
             del file["etag"]
+    del facts["mapping"]
+    if plan.mapping is not None:  # plans were without one before
+        facts["mapping"] = [f"from {plan.mapping.format}"] if plan.mapping.format else []
+        facts["mapping"] += map(str, plan.mapping.entries)
     return facts
 
 
@@ -173,6 +179,9 @@ def _difference(name: str, old: Any, new: Any) -> str:
         return f"{name} was {old}, now {new}"
     if name == "files":
         return "the source files, their sizes or times"
+    if name == "mapping":
+        was, now = (", ".join(value or ()) or "none" for value in (old, new))
+        return f"the mapping was {was}; now {now}"
     return f"{name} was {json.dumps(old)}, now {json.dumps(new)}"
 
 

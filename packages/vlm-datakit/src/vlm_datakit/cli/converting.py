@@ -14,13 +14,16 @@ import click
 
 from vlm_datakit.cli.options import (
     fetch_policy,
+    field_mapping,
     format_option,
     image_policy,
     image_root_option,
     limits,
+    mapping_options,
     picture_options,
     quiet_option,
     rejects_raw_option,
+    say_mapping,
     workers_option,
 )
 from vlm_datakit.cli.talk import say, say_counts, say_refused
@@ -40,6 +43,7 @@ if TYPE_CHECKING:
 @click.argument("source", default="-", metavar="[IN]")
 @click.argument("output", default="-", metavar="[OUT]")
 @format_option
+@mapping_options
 @click.option(
     "--to", "target", required=True, metavar="FORMAT", help="openai, simple, trl or preference"
 )
@@ -91,6 +95,7 @@ def command(source: str, output: str, **given: Any) -> None:
         image_policy(given),
         fetch_policy(given),
         _spelling(output, given),
+        field_mapping(given),
     )
     with ExitStack() as stack:
         portions = _portions(source, request, given, stack)
@@ -137,12 +142,15 @@ def _portions(
     from vlm_datakit.conversion import convert_shards
     from vlm_datakit.conversion_workers import convert_portions, workers_worth
     from vlm_datakit.importing import check_roots, find_files, is_folder, look_at
+    from vlm_datakit.mapping.parser import settled
     from vlm_datakit.portions import portion_of
 
     formats.get(request.target)
     check_roots(request.image_roots)
     if source != "-" and is_folder(source):
         _check_one_worker(given, "a finished import")
+        if request.mapping is not None:
+            raise UsageError(f"{source}: a finished import has its columns; --map is for rows")
         _say_losses(request, None, quiet=given["quiet"])
         return map(portion_of, convert_shards(Path(source), given["split"], request))
     if given["split"]:
@@ -153,12 +161,15 @@ def _portions(
     if others:
         raise UsageError("IN is a folder of several files; convert reads one at a time")
     stream = _stream(file, stack)
-    if request.source == "auto":
-        found = look_at(file, stream, None)
-        request = replace(request, source=found.format)
+    name, mapping = settled(request.mapping, request.source)
+    format_ = None if name == "auto" else formats.get(name)
+    if format_ is None or mapping is not None:
+        found = look_at(file, stream, format_, mapping)
         if not given["quiet"]:
             say(f"{file.name}: read as {found.format} ({found.evidence})")
-    _say_losses(request, formats.get(request.source), quiet=given["quiet"])
+        say_mapping(mapping, found, given)
+        name, request = found.format, request if mapping else replace(request, source=found.format)
+    _say_losses(request, formats.get(name), quiet=given["quiet"])
     workers = given["workers"] or workers_worth(file, request)
     return stack.enter_context(closing(convert_portions(stream, file, request, workers)))
 

@@ -12,13 +12,16 @@ import click
 from vlm_datakit.cli.ending import print_json, print_refusal, say_refusal, say_summary
 from vlm_datakit.cli.options import (
     fetch_policy,
+    field_mapping,
     format_option,
     image_policy,
     image_root_option,
     limits,
+    mapping_options,
     picture_options,
     quiet_option,
     rejects_raw_option,
+    say_mapping,
     workers_option,
 )
 from vlm_datakit.cli.progress import progress_listener
@@ -41,6 +44,7 @@ if TYPE_CHECKING:
 @click.argument("sources", nargs=-1, required=True, metavar="[SPLIT=]FILE...|-")
 @click.option("-o", "--output", metavar="OUT", help="Output folder [default: named as the source]")
 @format_option
+@mapping_options
 @click.option("--split", metavar="NAME", help="Split of sources without SPLIT= [default: train]")
 @click.option(
     "--max-rejects", metavar="N|P%", help="How many refused rows you consent to [default: 0]"
@@ -98,6 +102,7 @@ def command(sources: tuple[str, ...], **given: Any) -> None:
     if not given["quiet"]:
         _say_plan(plan, found, out, is_named=given["output"] is not None)
         _say_mapped_splits(plan, [given["split"] or "", *(s.partition("=")[0] for s in sources)])
+    say_mapping(plan.mapping, found, given)
     try:
         workers = given["workers"] or default_workers(plan, found.row_bytes)
         options = _options(given, pipe, workers)
@@ -145,6 +150,7 @@ def _request(sources: tuple[str, ...], given: dict[str, Any]) -> ImportRequest:
         limits(given),
         image_policy(given),
         fetch_policy(given),
+        field_mapping(given),
     )
 
 

@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import click
 
+from vlm_datakit.cli.talk import say
 from vlm_datakit.errors import UsageError
 from vlm_datakit.plan import LIMIT_NAMES, FetchPolicy, ImagePolicy, Limits, parse_limits
+
+if TYPE_CHECKING:
+    from vlm_datakit.mapping.fieldmap import FieldMap
+    from vlm_datakit.sources.survey import Survey
 
 format_option = click.option(
     "--from",
@@ -68,6 +74,18 @@ _PICTURE_OPTIONS = (
 )
 
 
+_MAPPING_OPTIONS = (
+    click.option(
+        "--map",
+        "maps",
+        multiple=True,
+        metavar="ROLE=VALUE",
+        help='Where a role has its value from: a column, a path, "a constant", a template, '
+        "step(column); repeatable.",
+    ),
+    click.option("--mapping", metavar="FILE", help="Take the roles from a file; --map overrides."),
+    click.option("--save-mapping", metavar="FILE", help="Write the mapping to a YAML file."),
+)
 workers_option = click.option(
     "--workers",
     type=click.IntRange(1),
@@ -82,6 +100,47 @@ def picture_options(command: Callable[..., Any]) -> Callable[..., Any]:
     for option in reversed(_PICTURE_OPTIONS):
         command = option(command)
     return command
+
+
+def mapping_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Add the options that say which columns of a row become what."""
+    for option in reversed(_MAPPING_OPTIONS):
+        command = option(command)
+    return command
+
+
+def field_mapping(given: dict[str, Any]) -> FieldMap | None:
+    """Return the mapping that the options give, None if they give none.
+
+    Raises:
+        UsageError: for one that cannot be read, or --save-mapping without one.
+    """
+    if not given["maps"] and given["mapping"] is None:
+        if given["save_mapping"] is not None:
+            raise UsageError("--save-mapping writes a mapping: give one with --map")
+        return None
+    from vlm_datakit.mapping.fieldmap import field_map, parse_entry, with_entries
+    from vlm_datakit.mapping.file import read_mapping
+
+    entries = [parse_entry(text) for text in given["maps"]]
+    if given["mapping"] is None:
+        return field_map(entries)
+    return with_entries(read_mapping(Path(given["mapping"])), entries)
+
+
+def say_mapping(mapping: FieldMap | None, found: Survey, given: dict[str, Any]) -> None:
+    """Say which columns a mapping does not read, and save it if that was asked for."""
+    if mapping is None:
+        return
+    if not given.get("quiet"):
+        if found.unused:
+            say(f"not used: {', '.join(found.unused)}")
+        for path in found.literal_places:
+            say(f"{path} holds <image>, which stays a text; image-places({path}) makes it a place")
+    if given["save_mapping"] is not None:
+        from vlm_datakit.mapping.file import save_mapping
+
+        save_mapping(mapping, Path(given["save_mapping"]))
 
 
 def image_policy(given: dict[str, Any]) -> ImagePolicy:

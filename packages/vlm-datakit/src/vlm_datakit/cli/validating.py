@@ -10,13 +10,17 @@ import click
 
 from vlm_datakit.cli.options import (
     fetch_policy,
+    field_mapping,
     format_option,
     image_policy,
     image_root_option,
     limits,
+    mapping_options,
     picture_options,
+    say_mapping,
 )
 from vlm_datakit.cli.talk import say, say_counts, say_refused
+from vlm_datakit.errors import UsageError
 
 if TYPE_CHECKING:
     from vlm_datakit.shards.duplicates import Pictures, Place
@@ -29,6 +33,7 @@ _ID_CHARS = 40  # as much of an id as a line shows
 @click.command("validate")
 @click.argument("source", metavar="FILE|OUT|-")
 @format_option
+@mapping_options
 @image_root_option
 @picture_options
 @click.option(
@@ -47,6 +52,8 @@ def command(source: str, **given: Any) -> int:
     if source != "-" and is_folder(source):
         from vlm_datakit.validation import validate_import
 
+        if field_mapping(given) is not None:
+            raise UsageError(f"{source}: a finished import has its columns; --map is for rows")
         imported = validate_import(source, read_data=given["read_data"])
         if given["as_json"]:
             _print(imported)
@@ -74,10 +81,12 @@ def _rows_report(source: str, given: dict[str, Any]) -> RowsReport:
         limits=limits(given),
         images=image_policy(given),
         fetch=fetch_policy(given),
+        mapping=field_mapping(given),
     )
     plan, found = plan_import(request, pipe)
     if not given["as_json"]:
         say(f"{plan.files[0].name}: read as {found.format} ({found.evidence})")
+    say_mapping(plan.mapping, found, given)
     return validate_source(plan, pipe)
 
 

@@ -48,7 +48,8 @@ def choose(guesses: Sequence[Guess], rows: Sequence[Fields], source: str) -> Gue
         columns = ", ".join(list(rows[0])[:12]) if rows else "none"
         raise SourceError(
             f"{source}: no known format fits rows with the columns {columns}; "
-            f"name one with --from (known: {names})"
+            f"name one with --from (known: {names}), "
+            "or say what they are with --map prompt=COLUMN --map response=COLUMN"
         )
     if len(guesses) > 1 and guesses[0].score == guesses[1].score:
         equal = " and ".join(guess.format.name for guess in guesses[:2])

@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from vlm_datakit.mapping.fieldmap import Entry, FieldMap
 from vlm_datakit.plan import FetchPolicy, ImagePolicy, Limits, Plan, SourceFile, fingerprint
 from vlm_datakit.runner.job import write_settled
 
@@ -58,12 +59,25 @@ def parse_plan(facts: Mapping[str, Any]) -> Plan:
     Raises:
         KeyError, TypeError: if they are not a plan's.
     """
-    fetch = facts["fetch"]
+    fetch, mapping = facts["fetch"], facts.get("mapping")
     nested = {
         "files": tuple(SourceFile(**file) for file in facts["files"]),
         "image_roots": tuple(facts["image_roots"]),
         "limits": Limits(**facts["limits"]),
         "images": ImagePolicy(**facts["images"]),
+        "mapping": mapping and _mapping(mapping),
         "fetch": fetch and FetchPolicy(**{**fetch, "allowed": tuple(fetch["allowed"])}),
     }
     return Plan(**{**facts, **nested})
+
+
+def _mapping(facts: Mapping[str, Any]) -> FieldMap:
+    entries = [
+        Entry(**{**entry, "columns": tuple(map(_column, entry["columns"]))})
+        for entry in facts["entries"]
+    ]
+    return FieldMap(tuple(entries), facts["format"])
+
+
+def _column(value: str | list[str]) -> str | tuple[str, ...]:
+    return value if isinstance(value, str) else tuple(value)

@@ -10,9 +10,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from vlm_datakit import formats
-from vlm_datakit.checks import checker
+from vlm_datakit.checks import checker, plain_checker, sound_columns
 from vlm_datakit.images.files import read_image_file
 from vlm_datakit.images.resolver import Opener, not_fetched
+from vlm_datakit.mapping.parser import mapped_plain, parser_of
+from vlm_datakit.plain import Plain, TextColumns
 from vlm_datakit.plan import FetchPolicy, ImagePolicy, Limits, Plan, SourceFile
 from vlm_datakit.walk import Stages
 
@@ -32,11 +34,27 @@ def stages_of(plan: Plan, file: SourceFile, pictures: Prefetcher | None = None) 
     """
     roots = image_roots(file, plan.image_roots)
     return Stages(
-        formats.get(plan.format).parse,
+        parser_of(plan.format, plan.mapping),
         opener(plan.limits, plan.images, roots, pictures),
         checker(plan.layout, with_images=plan.with_images),
         ahead=pictures.ahead if pictures else None,
     )
+
+
+def plain_of(plan: Plan) -> Plain:
+    """Return what knows the rows of a plan of which there is nothing to say."""
+    plain = formats.plain_of(formats.get(plan.format))
+    if plan.mapping is not None:
+        plain = mapped_plain(plain, plan.mapping)
+    return plain_checker(plain, plan.layout, with_images=plan.with_images)
+
+
+def columns_of(plan: Plan) -> TextColumns | None:
+    """Return the columns that rows of a plan may come in, if they are nothing but texts."""
+    if plan.mapping is not None:
+        return None
+    columns = formats.text_columns_of(formats.get(plan.format))
+    return sound_columns(columns, plan.layout, with_images=plan.with_images)
 
 
 def opener(

@@ -8,14 +8,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from vlm_datakit import formats
-from vlm_datakit.checks import plain_checker, sound_columns
 from vlm_datakit.errors import SourceError
 from vlm_datakit.plan import Limits, Slice, SourceFile
 from vlm_datakit.runner.by_columns import convert_blocks
 from vlm_datakit.runner.job import RECEIPTS, Job, receipt_path, write_settled
 from vlm_datakit.runner.products import Outcome, open_products
-from vlm_datakit.runner.stages import stages_of
+from vlm_datakit.runner.stages import columns_of, plain_of, stages_of
 from vlm_datakit.runner.tally import Tally
 from vlm_datakit.shards.manifest import Receipt, to_json
 from vlm_datakit.shards.writer import sync_folder
@@ -96,10 +94,8 @@ def check_unchanged(file: SourceFile) -> None:
 def _outcomes(job: Job, slice_: Slice, edges: Edges, stack: ExitStack) -> Iterator[Outcome]:
     plan, stream = job.plan, stack.enter_context(_stream(slice_, edges))
     span = span_of(slice_, plan.limits, keep_raw=plan.rejects_raw)
-    stages, format_ = stages_of(plan, slice_.file, edges.pictures), formats.get(plan.format)
-    layout, with_images = plan.layout, plan.with_images
-    plain = plain_checker(formats.plain_of(format_), layout, with_images=with_images)
-    columns = sound_columns(formats.text_columns_of(format_), layout, with_images=with_images)
+    stages = stages_of(plan, slice_.file, edges.pictures)
+    plain, columns = plain_of(plan), columns_of(plan)
 
     def by_rows(stream: Lines, span: Span) -> Iterator[Outcome]:
         return convert_runs(read_rows(stream, span), stages, plain)

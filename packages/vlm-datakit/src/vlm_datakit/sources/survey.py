@@ -12,6 +12,8 @@ from vlm_datakit.conversation import Draft, ImageForm, Rejected, Row
 from vlm_datakit.errors import RowError
 from vlm_datakit.formats.detect import choose, detect
 from vlm_datakit.formats.format import Format
+from vlm_datakit.mapping.fieldmap import FieldMap
+from vlm_datakit.mapping.parser import Parse, check_columns, literal_places, mapped, unused_columns
 from vlm_datakit.plan import MIB, SourceFile
 from vlm_datakit.sources.jsonl import Span, read_rows
 from vlm_datakit.sources.opening import open_source
@@ -26,7 +28,9 @@ class Survey:
     """What the first rows tell: format and why, layout, whether and how they have pictures.
 
     ``picture_parent`` is the folder below which all absolute paths of pictures lie, if
-    rows name any; ``row_bytes`` is how long lines are on average, if there are several.
+    rows name any; ``row_bytes`` is how long lines are on average, if there are several;
+    ``unused`` are the columns that a mapping does not read, and ``literal_places`` those of
+    which it leaves ``<image>`` in the text.
     """
 
     format: str
@@ -37,6 +41,8 @@ class Survey:
     rows: int
     picture_parent: str | None = None
     row_bytes: float | None = None
+    unused: tuple[str, ...] = ()
+    literal_places: tuple[str, ...] = ()
 
 
 def first_rows(file: SourceFile, pipe: Pipe | None) -> list[Row]:
@@ -56,23 +62,33 @@ def first_rows(file: SourceFile, pipe: Pipe | None) -> list[Row]:
     return rows
 
 
-def survey(rows: Sequence[Row], source: str, format_: Format | None) -> Survey:
+def survey(
+    rows: Sequence[Row], source: str, format_: Format | None, mapping: FieldMap | None = None
+) -> Survey:
     """Tell format, layout and pictures from rows.
 
     Args:
         rows: The first rows of the source.
         source: Its name, for errors.
         format_: The format the caller named, or None to detect it.
+        mapping: What rows go through before it.
 
     Raises:
+        UsageError: if the mapping names a column that no row has.
         SourceError: if no format fits, or two fit equally.
     """
-    evidence = "as asked for"
+    evidence, unused, literal = "as asked for", tuple[str, ...](), tuple[str, ...]()
+    if mapping is not None:
+        check_columns(mapping, rows)
+        evidence = f"mapped: {', '.join(entry.role for entry in mapping.entries)}"
+        unused = unused_columns(mapping, rows)
+        literal = literal_places(mapping, rows)
     if format_ is None:
         fields = [row.fields for row in rows]
         guess = choose(detect(fields), fields, source)
         format_, evidence = guess.format, guess.evidence
-    drafts = [draft for row in rows if (draft := _draft(row, format_)) is not None]
+    parse = format_.parse if mapping is None else mapped(format_.parse, mapping)
+    drafts = [draft for row in rows if (draft := _draft(row, parse)) is not None]
     images = [image for draft in drafts for image in draft.images]
     named = [image for image in images if image.form in _NAMED]
     layout = layout_of(drafts[0].with_images(())) if drafts else "conversation"
@@ -85,6 +101,8 @@ def survey(rows: Sequence[Row], source: str, format_: Format | None) -> Survey:
         len(rows),
         _common_parent(image.value for image in named),
         _row_bytes(rows),
+        unused,
+        literal,
     )
 
 
@@ -99,8 +117,8 @@ def _common_parent(names: Iterable[str]) -> str | None:
     return os.path.commonpath(folders) if folders else None
 
 
-def _draft(row: Row | Rejected, format_: Format) -> Draft | None:
+def _draft(row: Row | Rejected, parse: Parse) -> Draft | None:
     try:
-        return None if isinstance(row, Rejected) else format_.parse(row.fields)
+        return None if isinstance(row, Rejected) else parse(row.fields)
     except RowError:
         return None  # the walk will refuse it in its place
