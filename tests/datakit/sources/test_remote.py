@@ -177,14 +177,13 @@ def test_a_folder_gives_the_files_of_a_split(
         pytest.param("memory://empty.jsonl", "memory://empty.jsonl: the file is empty", id="empty"),
         pytest.param(
             "memory://a.parquet",
-            "memory://a.parquet: not JSON lines but Parquet, which this version does not read as "
-            "a source",
-            id="Parquet",
+            "memory://a.parquet: named as Parquet, but it begins otherwise",
+            id="no Parquet",
         ),
         pytest.param(
             "memory://set",
-            "memory://set: no train.jsonl or train-*.jsonl in this folder; "
-            "JSON lines in it: dev.jsonl",
+            "memory://set: no train.jsonl, train-*.parquet or the like in this folder, and no "
+            "pictures; files of rows in it: dev.jsonl",
             id="no such split",
         ),
         pytest.param(
@@ -196,7 +195,7 @@ def test_a_folder_gives_the_files_of_a_split(
 )
 def test_an_address_that_is_no_source_says_so(put: Put, name: str, words: str) -> None:
     put("empty.jsonl", b"")
-    put("a.parquet", b"PAR1")
+    put("a.parquet", b"{}")
     put("set/dev.jsonl", b"{}\n")
     put("out/manifest.json", b"{}\n")
 

@@ -16,7 +16,7 @@ from vlm_datakit.cli.options import (
     limits,
     picture_options,
 )
-from vlm_datakit.cli.talk import say, say_counts, say_refused
+from vlm_datakit.cli.talk import say, say_counts, say_left_out, say_refused
 
 if TYPE_CHECKING:
     from vlm_datakit.shards.duplicates import Pictures, Place
@@ -42,9 +42,9 @@ def command(source: str, **given: Any) -> int:
 
     Exit code 6 if a row would be refused, 3 if an import is not what was written.
     """
-    from vlm_datakit.importing import is_folder
+    from vlm_datakit.importing import is_import
 
-    if source != "-" and is_folder(source):
+    if is_import(source):
         from vlm_datakit.validation import validate_import
 
         imported = validate_import(source, read_data=given["read_data"])
@@ -78,6 +78,7 @@ def _rows_report(source: str, given: dict[str, Any]) -> RowsReport:
     plan, found = plan_import(request, pipe)
     if not given["as_json"]:
         say(f"{plan.files[0].name}: read as {found.format} ({found.evidence})")
+        say_left_out(plan.files)
     return validate_source(plan, pipe)
 
 
