@@ -1,7 +1,8 @@
 """Arrow's own files, as ``datasets`` saves them: streams of record batches, or files with a footer.
 
 A stream may end anywhere, as far as Arrow is concerned; whoever closes one writes an end mark, so
-one without it was cut short.
+one without it was cut short. What a file says of its own values is believed by Arrow, up to reading
+memory that is not its own, so every batch is held to it first.
 """
 
 from __future__ import annotations
@@ -32,6 +33,7 @@ def read_arrow_stream(stream: IO[bytes], span: Span) -> Iterator[Row | Rejected]
         batches = pyarrow.ipc.open_stream(pyarrow.PythonFile(watched, mode="r"))
         rows = ArrowRows(batches.schema, span)
         for batch in batches:
+            batch.validate(full=True)
             yield from rows.of(batch)
         if watched.is_short:
             raise SourceError(f"{span.source}: the Arrow stream has no end mark: cut short?")
@@ -49,7 +51,9 @@ def read_arrow_file(stream: IO[bytes], span: Span) -> Iterator[Row | Rejected]:
         batches = pyarrow.ipc.open_file(pyarrow.PythonFile(stream, mode="r"))
         rows = ArrowRows(batches.schema, span)
         for number in range(batches.num_record_batches):
-            yield from rows.of(batches.get_batch(number))
+            batch = batches.get_batch(number)
+            batch.validate(full=True)
+            yield from rows.of(batch)
 
 
 class _Watched:
