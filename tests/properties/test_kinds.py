@@ -25,7 +25,7 @@ from vlm_datakit.sources.jsonl import Span
 from vlm_datakit.sources.kinds import KINDS
 from vlm_datakit.sources.packed import unpacked
 
-ROWS = [{"a": f"{index} \\ \" ]", "b": {"c": [index, None]}} for index in range(5)]
+ROWS = [{"a": f'{index} \\ " ]', "b": {"c": [index, None]}} for index in range(5)]
 TABLE = pa.Table.from_pylist(ROWS)
 
 
@@ -136,7 +136,7 @@ def test_an_array_is_what_json_reads(
 
     class Pieces(io.BytesIO):
         def read1(self, most: int | None = -1) -> bytes:
-            return super().read1(size)
+            return super().read1(min(size, most or size))
 
     read = [*read_array(Pieces(text.encode()), Span("a"))]
 
@@ -159,9 +159,7 @@ def test_csv_is_what_was_written(
 ) -> None:
     rows = data.draw(st.lists(st.lists(CELLS, min_size=len(names), max_size=len(names))))
     out = io.StringIO(newline="")
-    writer = csv.writer(
-        out, delimiter=delimiter, lineterminator=line_end, quoting=csv.QUOTE_ALL
-    )
+    writer = csv.writer(out, delimiter=delimiter, lineterminator=line_end, quoting=csv.QUOTE_ALL)
     writer.writerows([names, *rows])
 
     stream = io.BytesIO(out.getvalue().encode())

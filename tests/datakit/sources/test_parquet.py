@@ -110,7 +110,9 @@ def test_slices_are_runs_of_row_groups_and_have_every_row_once(tmp_path: Path) -
     assert len(places) > 4
     assert places[: len(places) // 2] == places[len(places) // 2 :]
     assert {start % 3 for start, _ in places} == {0}
-    rows = [row for place in places for row in read(path.read_bytes(), start=place[0], end=place[1])]
+    rows = [
+        row for place in places for row in read(path.read_bytes(), start=place[0], end=place[1])
+    ]
     assert [row.origin.offset for row in rows] == [*range(20), *range(20)]
     assert sum(slice_.size_bytes for slice_ in slices) <= 2 * path.stat().st_size
     assert [slice_.number for slice_ in slices] == [*range(len(slices))]
@@ -183,7 +185,5 @@ def test_a_label_without_a_name_refuses_its_row() -> None:
 
     assert rows == [
         Row(Origin("a.parquet", 0, 1), {"label": "cat"}),
-        Rejected(
-            Origin("a.parquet", 1, 2), Reason.FIELD_WRONG_TYPE, "$.label", "5 of 1 names"
-        ),
+        Rejected(Origin("a.parquet", 1, 2), Reason.FIELD_WRONG_TYPE, "$.label", "5 of 1 names"),
     ]

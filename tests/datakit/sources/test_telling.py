@@ -108,9 +108,7 @@ def test_what_is_packed_is_told_by_what_comes_out(
         pytest.param("a.csv", "a,b\n".encode("utf-16"), "not rows but a binary file", id="UTF-16"),
     ],
 )
-def test_what_cannot_be_read_is_refused(
-    tmp_path: Path, name: str, data: bytes, words: str
-) -> None:
+def test_what_cannot_be_read_is_refused(tmp_path: Path, name: str, data: bytes, words: str) -> None:
     with pytest.raises(SourceError) as caught:
         file_of(tmp_path / name, data)
 

@@ -8,12 +8,11 @@ memory that is not its own, so every batch is held to it first.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import IO, Any
 
 from vlm_datakit.conversation import Rejected, Row
 from vlm_datakit.errors import SourceError
-from vlm_datakit.sources.arrow_values import ArrowRows
+from vlm_datakit.sources.arrow_values import ArrowRows, speaking_of
 from vlm_datakit.sources.jsonl import Span
 
 
@@ -28,7 +27,7 @@ def read_arrow_stream(stream: IO[bytes], span: Span) -> Iterator[Row | Rejected]
     """
     import pyarrow
 
-    with _speaking_of(span.source):
+    with speaking_of(span.source, "Arrow"):
         watched = _Watched(stream)
         batches = pyarrow.ipc.open_stream(pyarrow.PythonFile(watched, mode="r"))
         rows = ArrowRows(batches.schema, span)
@@ -47,7 +46,7 @@ def read_arrow_file(stream: IO[bytes], span: Span) -> Iterator[Row | Rejected]:
     """
     import pyarrow
 
-    with _speaking_of(span.source):
+    with speaking_of(span.source, "Arrow"):
         batches = pyarrow.ipc.open_file(pyarrow.PythonFile(stream, mode="r"))
         rows = ArrowRows(batches.schema, span)
         for number in range(batches.num_record_batches):
@@ -76,12 +75,3 @@ class _Watched:
 
     def close(self) -> None:
         """Leave the stream open."""
-
-
-@contextmanager
-def _speaking_of(source: str) -> Iterator[None]:
-    try:
-        yield
-    except (ArithmeticError, MemoryError, NotImplementedError, OSError, ValueError) as error:
-        words = " ".join(f"{error}".split())[:160]
-        raise SourceError(f"{source}: cannot be read as Arrow: {words}") from error

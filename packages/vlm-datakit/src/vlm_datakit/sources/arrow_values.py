@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from vlm_datakit.conversation import Origin, Rejected, Row
@@ -65,6 +66,21 @@ class ArrowRows:
         except RowError as error:
             return Rejected(origin, error.reason, error.where, error.seen)
         return Row(origin, fields, kept(fields) if self._span.keep_raw else None)
+
+
+@contextmanager
+def speaking_of(source: str, title: str) -> Iterator[None]:
+    """Turn whatever Arrow raises while it reads into a `SourceError`."""
+    from pyarrow import ArrowException
+
+    try:
+        yield
+    except (
+        *(ArrowException, ArithmeticError, LookupError, MemoryError),
+        *(NotImplementedError, OSError, TypeError, ValueError),
+    ) as error:
+        words = " ".join(f"{error}".split())[:160]
+        raise SourceError(f"{source}: cannot be read as {title}: {words}") from error
 
 
 def rows_at_once(size_bytes: int, rows: int) -> int:

@@ -7,14 +7,12 @@ of a GB does not stand in memory whole.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
 from itertools import accumulate
 from typing import IO, Any
 
 from vlm_datakit.conversation import Rejected, Row
-from vlm_datakit.errors import SourceError
 from vlm_datakit.plan import MIB
-from vlm_datakit.sources.arrow_values import ArrowRows, rows_at_once
+from vlm_datakit.sources.arrow_values import ArrowRows, rows_at_once, speaking_of
 from vlm_datakit.sources.jsonl import Span
 
 _BUFFER_BYTES = MIB  # of a column, read ahead
@@ -26,7 +24,7 @@ def read_parquet(stream: IO[bytes], span: Span) -> Iterator[Row | Rejected]:
     Raises:
         SourceError: if it is damaged, cut short or no Parquet.
     """
-    with _speaking_of(span.source):
+    with speaking_of(span.source, "Parquet"):
         parquet = _opened(stream)
         borders = _borders(parquet.metadata)
         end = borders[-1] if span.end is None else span.end
@@ -49,7 +47,7 @@ def row_runs(stream: IO[bytes], source: str, size_bytes: int) -> list[tuple[int,
     Raises:
         SourceError: as `read_parquet`.
     """
-    with _speaking_of(source):
+    with speaking_of(source, "Parquet"):
         metadata = _opened(stream).metadata
         borders, runs, start, size = _borders(metadata), list[tuple[int, int]](), 0, 0
         for number, end in enumerate(borders[1:]):
@@ -74,12 +72,3 @@ def _borders(metadata: Any) -> list[int]:
 
 def _packed_bytes(group: Any) -> int:
     return sum(group.column(number).total_compressed_size for number in range(group.num_columns))
-
-
-@contextmanager
-def _speaking_of(source: str) -> Iterator[None]:
-    try:
-        yield
-    except (ArithmeticError, MemoryError, NotImplementedError, OSError, ValueError) as error:
-        words = " ".join(f"{error}".split())[:160]
-        raise SourceError(f"{source}: cannot be read as Parquet: {words}") from error

@@ -173,7 +173,8 @@ class Pipe:
 
     def _readline(self, size: int) -> bytes:
         if not self._ahead:
-            return self._stream.readline(size)
+            line: bytes = self._stream.readline(size)
+            return line
         line = self._ahead.popleft()
         if len(line) > size:
             self._ahead.appendleft(line[size:])

@@ -7,6 +7,7 @@ zip's name, a slash and the member's, so that lines are counted as in the member
 from __future__ import annotations
 
 import io
+import struct
 import zipfile
 import zlib
 from collections.abc import Iterator
@@ -32,7 +33,7 @@ def read_zip(stream: IO[bytes], span: Span) -> Iterator[Row | Rejected]:
     """
     with _speaking_of(span.source):
         archive = zipfile.ZipFile(stream)
-    members, _ = _members(archive)
+        members, _ = _members(archive)
     if not members:
         raise SourceError(f"{span.source}: no .jsonl, .ndjson or .json in this zip")
     for member in members:
@@ -64,7 +65,8 @@ def _speaking_of(source: str) -> Iterator[None]:
     try:
         yield
     except (
-        *(zipfile.BadZipFile, zlib.error, EOFError, OSError),
-        *(NotImplementedError, RuntimeError, ValueError),  # a method it lacks; a password
+        *(zipfile.BadZipFile, zlib.error, struct.error, EOFError, OSError),
+        *(ArithmeticError, LookupError, ValueError),  # of a damaged directory
+        *(NotImplementedError, RuntimeError),  # a method it lacks; a password
     ) as error:
         raise SourceError(f"{source}: cannot be read as zip: {error}") from error
