@@ -557,8 +557,8 @@ class TestBadInput:
 
         assert done.code == 3
         assert error_line(done.err) == (
-            "set: no train.jsonl, train-*.parquet or the like in this folder, and no pictures; "
-            "files of rows in it: none"
+            "set: no train.jsonl, train-*.parquet or the like in this folder, no pictures, and not "
+            "a finished import; files of rows in it: none"
         )
 
     def test_a_finished_import_is_no_source_and_says_what_reads_it(

@@ -189,7 +189,7 @@ def test_a_folder_stands_for_the_files_of_a_split(
         (["1.png", "labels.json", "metadata.csv"], "metadata.csv or labels.json: name one of"),
         (["test/1.png"], "no train.jsonl, train-*.parquet or the like in this folder"),
         (["notes.txt"], "no train.jsonl, train-*.parquet or the like in this folder"),
-        (["data.csv"], "pictures; files of rows in it: data.csv"),
+        (["data.csv"], "and not a finished import; files of rows in it: data.csv"),
     ],
     ids=str,
 )

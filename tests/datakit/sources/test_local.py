@@ -149,8 +149,8 @@ def test_a_picture_is_no_source(saved: Callable[..., bytes]) -> None:
         pytest.param("fifo", "fifo: not a regular file", id="a FIFO"),
         pytest.param(
             "dev=sub",
-            "sub: no dev.jsonl, dev-*.parquet or the like in this folder, and no pictures; "
-            "files of rows in it: test.ndjson, train-1.jsonl, train.jsonl, training.jsonl",
+            "sub: no dev.jsonl, dev-*.parquet or the like in this folder, no pictures, and "
+            "not a finished import; files of rows in it: test.ndjson, train-1.jsonl, train.jsonl, training.jsonl",
             id="no such split",
         ),
     ],

@@ -92,8 +92,8 @@ def nothing_in(folder: str, names: Sequence[str], split: str) -> SourceError:
     """Return the error for a folder without a split."""
     files = sorted(name for name in names if re.fullmatch(rf"[^.].*\.{_FILES}", name))
     return SourceError(
-        f"{folder}: no {split}.jsonl, {split}-*.parquet or the like in this folder, and no "
-        f"pictures; files of rows in it: {', '.join(files[:_SHOWN]) or 'none'}"
+        f"{folder}: no {split}.jsonl, {split}-*.parquet or the like in this folder, no pictures, "
+        f"and not a finished import; files of rows in it: {', '.join(files[:_SHOWN]) or 'none'}"
     )
 
 
