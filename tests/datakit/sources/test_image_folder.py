@@ -151,6 +151,12 @@ def test_a_folder_is_read_by_its_description(
     assert row.origin.source == name
 
 
+def test_a_folder_is_read_by_its_labels(put: Put, source_rows: Callable[[Path], list[Any]]) -> None:
+    folder = put("labels.json", "a.png", labels=b'{\n  "a.png": "cat"\n}\n')
+
+    assert [row.fields for row in source_rows(folder)] == [{"image": "a.png", "label": "cat"}]
+
+
 def names_of(folder: Path, split: str | None = None) -> list[str]:
     """Return the paths of the files that a folder stands for, below it."""
     found = source_files([str(folder)], split)

@@ -150,7 +150,8 @@ def test_a_picture_is_no_source(saved: Callable[..., bytes]) -> None:
         pytest.param(
             "dev=sub",
             "sub: no dev.jsonl, dev-*.parquet or the like in this folder, no pictures, and "
-            "not a finished import; files of rows in it: test.ndjson, train-1.jsonl, train.jsonl, training.jsonl",
+            "not a finished import; files of rows in it: test.ndjson, train-1.jsonl, train.jsonl, "
+            "training.jsonl",
             id="no such split",
         ),
     ],

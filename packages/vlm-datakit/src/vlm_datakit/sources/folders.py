@@ -121,7 +121,8 @@ def _pictures(folder: Path, split: str) -> list[Found]:
     if len(described) > 1:
         raise SourceError(f"{base}: {described[0]} or {described[1]}: name one of them")
     if described:
-        return [Found(str(base / described[0]), "metadata")]
+        role = "labels" if described[0] == "labels.json" else "metadata"
+        return [Found(str(base / described[0]), role)]
     has_picture = any(
         path.name.lower().endswith(PICTURE_SUFFIXES) and not path.name.startswith(".")
         for pattern in ("*", "*/*", "*/*/*")

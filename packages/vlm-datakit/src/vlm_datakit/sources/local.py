@@ -132,14 +132,15 @@ def _source_file(split: str, found: Found, name: str) -> SourceFile:
         size, mtime = len(pictures.lines), pictures.mtime_ns
         return SourceFile(split, name, str(_real(path)), size, mtime, kind=found.role)
     size, mtime = _checked(Path(path))
-    file = told(SourceFile(split, name, str(_real(path)), size, mtime), str(Path(path)))
+    file = SourceFile(split, name, str(_real(path)), size, mtime)
+    if found.role == "labels":
+        return replace(file, kind=found.role)
+    file = told(file, str(Path(path)))
     return _described(file) if found.role == "metadata" else file
 
 
 def _described(file: SourceFile) -> SourceFile:
     """Return a file of a folder of pictures as what describes them."""
-    if Path(file.path).name == "labels.json":
-        return replace(file, kind="labels")
     if file.kind not in _DESCRIBED:
         raise SourceError(f"{file.name}: not the JSON lines, CSV or Parquet that its name says")
     return replace(file, kind=_DESCRIBED[file.kind])
