@@ -1,11 +1,12 @@
 """Parquet by runs of row groups: any of them can be read without the others.
 
-Arrow decodes column by column, a few rows at a time and in pieces of a MiB, so that a row group
-of a GB does not stand in memory whole.
+Arrow decodes column by column, a few rows at a time and page by page, so that a row group of a GB
+does not stand in memory whole, unless it is one page or lies elsewhere.
 """
 
 from __future__ import annotations
 
+import io
 from collections.abc import Iterator
 from itertools import accumulate
 from typing import IO, Any
@@ -62,7 +63,10 @@ def _opened(stream: IO[bytes]) -> Any:
     from pyarrow import PythonFile
     from pyarrow.parquet import ParquetFile
 
-    return ParquetFile(PythonFile(stream, mode="r"), buffer_size=_BUFFER_BYTES)
+    # Elsewhere each jump costs an answer: there the columns of a row group come at once.
+    is_near = isinstance(getattr(stream, "raw", None), io.FileIO)
+    source = PythonFile(stream, mode="r")
+    return ParquetFile(source, buffer_size=_BUFFER_BYTES, pre_buffer=not is_near)
 
 
 def _borders(metadata: Any) -> list[int]:
