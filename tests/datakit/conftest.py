@@ -14,6 +14,10 @@ from vlm_datakit.conversation import Conversation, Image, ImageRef, ImageSource,
 from vlm_datakit.images.files import read_image_file
 from vlm_datakit.images.resolver import Opener, open_image
 from vlm_datakit.plan import ImagePolicy, Limits
+from vlm_datakit.sources.jsonl import Span
+from vlm_datakit.sources.kinds import read
+from vlm_datakit.sources.local import source_files
+from vlm_datakit.sources.opening import open_source
 
 
 @pytest.fixture(scope="session")
@@ -85,3 +89,15 @@ def chat() -> Callable[..., Conversation]:
         return Conversation(messages, tuple(images), **facts)
 
     return make
+
+
+@pytest.fixture
+def source_rows() -> Callable[[Path], list[Any]]:
+    """Read all rows of a file, whatever its kind."""
+
+    def rows(path: Path) -> list[Any]:
+        (file,) = source_files([str(path)], None)
+        with open_source(file) as stream:
+            return list(read(file, stream, Span(file.name)))
+
+    return rows

@@ -513,8 +513,8 @@ class TestBadInput:
             pytest.param(b"", "the file is empty", id="empty"),
             pytest.param(b"\n \n\r\n", "no rows", id="blank lines only"),
             pytest.param(PNG, "a picture (image/png)", id="picture"),
-            pytest.param(b"PAR1" + bytes(100), "Parquet", id="parquet"),
-            pytest.param(gzip.compress(b"{}\n"), "gzip; unpack it in a pipe: zcat", id="gzip"),
+            pytest.param(b"PAR1" + bytes(100), "cannot be read as Parquet", id="parquet"),
+            pytest.param(gzip.compress(b"{}\n")[:-2], "damaged gzip: it ends too", id="gzip"),
             pytest.param(NOISE, "a binary file", id="noise"),
             pytest.param(b"Dear all,\nhere is the data.\n", "no JSON object", id="prose"),
             pytest.param(b'{"a": 1, "b": 2}\n', "no known format fits rows with", id="columns"),
@@ -557,7 +557,8 @@ class TestBadInput:
 
         assert done.code == 3
         assert error_line(done.err) == (
-            "set: no train.jsonl or train-*.jsonl in this folder; JSON lines in it: none"
+            "set: no train.jsonl, train-*.parquet or the like in this folder, no pictures, and not "
+            "a finished import; files of rows in it: none"
         )
 
     def test_a_finished_import_is_no_source_and_says_what_reads_it(

@@ -235,4 +235,7 @@ def test_a_folder_that_is_no_import(cli, tmp_path):
     done = cli(["validate", "set"])
 
     assert done.code == 3
-    assert done.err == b"vlm-datakit: error: set: no manifest.json; not a finished import\n"
+    assert done.err == (
+        b"vlm-datakit: error: set: no train.jsonl, train-*.parquet or the like in this folder, "
+        b"no pictures, and not a finished import; files of rows in it: none\n"
+    )

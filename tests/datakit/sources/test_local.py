@@ -10,7 +10,8 @@ import PIL.Image
 import pytest
 
 from vlm_datakit.errors import SourceError, UsageError
-from vlm_datakit.sources.local import checked_split, other_kind, source_files
+from vlm_datakit.sources.local import checked_split, source_files
+from vlm_datakit.sources.telling import other_kind
 
 
 @pytest.fixture
@@ -106,13 +107,16 @@ def test_no_text_becomes_part_of_a_path_unchecked(name: str) -> None:
     ("data", "words"),
     [
         pytest.param(b"", "the file is empty", id="empty"),
-        pytest.param(b"\x1f\x8b", "not JSON lines but gzip", id="gzip"),
-        pytest.param(b"\x28\xb5\x2f\xfd", "not JSON lines but zstd", id="zstd"),
-        pytest.param(b"PAR1", "not JSON lines but Parquet", id="Parquet"),
-        pytest.param(b"PK\x03\x04", "not JSON lines but a zip archive", id="zip"),
-        pytest.param(b"%PDF", "not JSON lines but a PDF", id="PDF"),
-        pytest.param("{}".encode("utf-16"), "not JSON lines but a binary file", id="UTF-16"),
-        pytest.param(b"\x7fELF\0\0", "not JSON lines but a binary file", id="a program"),
+        pytest.param(b"\x1f\x8b", "damaged gzip: it ends too early", id="gzip"),
+        pytest.param(b"\x28\xb5\x2f\xfd", "damaged zstd: Truncated", id="zstd"),
+        pytest.param(b"%PDF", "not rows but a PDF", id="PDF"),
+        pytest.param("{}".encode("utf-16"), "not rows but a binary file", id="UTF-16"),
+        pytest.param(b"\x7fELF\0\0", "not rows but a binary file", id="a program"),
+        pytest.param(
+            b"version https://git-lfs.github.com/spec/v1\n",
+            "not rows but a pointer of Git LFS",
+            id="a pointer",
+        ),
     ],
 )
 def test_a_file_that_holds_something_else_is_named(folder: Path, data: bytes, words: str) -> None:
@@ -145,8 +149,9 @@ def test_a_picture_is_no_source(saved: Callable[..., bytes]) -> None:
         pytest.param("fifo", "fifo: not a regular file", id="a FIFO"),
         pytest.param(
             "dev=sub",
-            "sub: no dev.jsonl or dev-*.jsonl in this folder; "
-            "JSON lines in it: train-1.jsonl, train.jsonl, training.jsonl",
+            "sub: no dev.jsonl, dev-*.parquet or the like in this folder, no pictures, and "
+            "not a finished import; files of rows in it: test.ndjson, train-1.jsonl, train.jsonl, "
+            "training.jsonl",
             id="no such split",
         ),
     ],

@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import gzip
+import io
 import sys
+import zipfile
 from collections.abc import Callable, Iterator
 
 import fsspec
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from vlm_datakit.errors import SourceError, UsageError
 from vlm_datakit.sources.local import source_files
 from vlm_datakit.sources.remote import identity_at, is_address, relative_names
+from vlm_datakit.sources.slices import cut
 
 Put = Callable[[str, bytes], None]
 
@@ -177,14 +183,13 @@ def test_a_folder_gives_the_files_of_a_split(
         pytest.param("memory://empty.jsonl", "memory://empty.jsonl: the file is empty", id="empty"),
         pytest.param(
             "memory://a.parquet",
-            "memory://a.parquet: not JSON lines but Parquet, which this version does not read as "
-            "a source",
-            id="Parquet",
+            "memory://a.parquet: named as Parquet, but it begins otherwise",
+            id="no Parquet",
         ),
         pytest.param(
             "memory://set",
-            "memory://set: no train.jsonl or train-*.jsonl in this folder; "
-            "JSON lines in it: dev.jsonl",
+            "memory://set: no train.jsonl, train-*.parquet or the like in this folder, no "
+            "pictures, and not a finished import; files of rows in it: dev.jsonl",
             id="no such split",
         ),
         pytest.param(
@@ -196,7 +201,7 @@ def test_a_folder_gives_the_files_of_a_split(
 )
 def test_an_address_that_is_no_source_says_so(put: Put, name: str, words: str) -> None:
     put("empty.jsonl", b"")
-    put("a.parquet", b"PAR1")
+    put("a.parquet", b"{}")
     put("set/dev.jsonl", b"{}\n")
     put("out/manifest.json", b"{}\n")
 
@@ -247,3 +252,18 @@ def test_a_file_address_is_the_path_it_spells(tmp_path) -> None:
 
     assert (file.name, file.path) == ("a b.jsonl", f"{tmp_path.resolve()}/a b.jsonl")
     assert file.etag is None
+
+
+def test_kinds_that_are_read_from_their_end_lie_elsewhere_as_well(put: Put, source_rows) -> None:
+    out, archive = io.BytesIO(), io.BytesIO()
+    pq.write_table(pa.table({"a": ["x", "y"]}), out, row_group_size=1)
+    with zipfile.ZipFile(archive, "w") as members:
+        members.writestr("a.jsonl", b'{"a":"x"}\n{"a":"y"}\n')
+    put("a.parquet", out.getvalue())
+    put("a.zip", archive.getvalue())
+    put("a.jsonl.gz", gzip.compress(b'{"a":"x"}\n{"a":"y"}\n'))
+
+    for name in ("a.parquet", "a.zip", "a.jsonl.gz"):
+        assert [row.fields["a"] for row in source_rows(f"memory://{name}")] == ["x", "y"]
+    (file,) = source_files(["memory://a.parquet"], None)
+    assert [(slice_.start, slice_.end) for slice_ in cut([file], 1)] == [(0, 1), (1, 2)]

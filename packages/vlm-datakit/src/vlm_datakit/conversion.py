@@ -22,7 +22,8 @@ from vlm_datakit.plan import FetchPolicy, ImagePolicy, Limits, SourceFile
 from vlm_datakit.rendering import Rendered, render
 from vlm_datakit.runner.stages import image_roots, open_pictures, opener
 from vlm_datakit.sinks.pictures import AsGiven, Inline, Spelling
-from vlm_datakit.sources.jsonl import Span, read_rows
+from vlm_datakit.sources.jsonl import Span
+from vlm_datakit.sources.kinds import read
 from vlm_datakit.sources.pipe import Lines
 from vlm_datakit.walk import Stages, convert_rows
 
@@ -184,11 +185,11 @@ def convert_stages(
 def convert_stream(
     stream: Lines, file: SourceFile, request: ConvertRequest, start: int = 0, first_line: int = 1
 ) -> Generator[Rendered | Rejected]:
-    """Convert JSON lines from a stream, in order, holding one row or one window of rows.
+    """Convert the rows of a stream, in order, holding one row or one window of rows.
 
     Args:
-        stream: Binary lines.
-        file: What they are called, and where its pictures may lie.
+        stream: Of unpacked bytes.
+        file: What kind they are, what they are called, and where its pictures may lie.
         request: Formats, folders, limits.
         start: The offset of the stream's first byte, if it is a part of the file.
         first_line: The number of its first line.
@@ -198,7 +199,7 @@ def convert_stream(
     span = Span(
         file.name, start, None, max_line_bytes, keep_raw, cut_payloads, first_line=first_line
     )
-    return _rendered(read_rows(stream, span), request, image_roots(file, ()))
+    return _rendered(read(file, stream, span), request, image_roots(file, ()))
 
 
 def convert_shards(

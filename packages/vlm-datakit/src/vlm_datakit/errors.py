@@ -28,6 +28,8 @@ class Reason(StrEnum):
     JSON_INVALID = "json-invalid"
     LINE_TOO_LONG = "line-too-long"
     ROW_NOT_OBJECT = "row-not-object"
+    CELLS_INVALID = "cells-invalid"
+    MEMBER_INVALID = "member-invalid"
     # the fields
     FIELD_MISSING = "field-missing"
     FIELD_NOT_TEXT = "field-not-text"

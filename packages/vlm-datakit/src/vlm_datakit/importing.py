@@ -17,10 +17,12 @@ from vlm_datakit.mapping.fieldmap import FieldMap
 from vlm_datakit.mapping.parser import settled
 from vlm_datakit.plan import FetchPolicy, ImagePolicy, Limits, Plan, SourceFile
 from vlm_datakit.runner.run import RunOptions, run
+from vlm_datakit.shards.manifest import FILE_NAME
 from vlm_datakit.sources.local import PIPE, source_files
 from vlm_datakit.sources.pipe import Pipe
 from vlm_datakit.sources.slices import slice_bytes
 from vlm_datakit.sources.survey import Survey, first_rows, survey
+from vlm_datakit.sources.telling import told_pipe
 from vlm_datakit.version import versions
 
 
@@ -55,7 +57,7 @@ def plan_import(request: ImportRequest, pipe: Pipe | None = None) -> tuple[Plan,
     format_ = None if name == "auto" else formats.get(name)
     check_roots(request.image_roots)
     allowed_hosts(request.fetch)
-    files = find_files(request.sources, request.split)
+    files = find_files(request.sources, request.split, pipe)
     found = look_at(files[0], pipe, format_, mapping)
     with_images = found.with_images if request.with_images is None else request.with_images
     total = sum(file.size_bytes or 0 for file in files)
@@ -76,8 +78,15 @@ def plan_import(request: ImportRequest, pipe: Pipe | None = None) -> tuple[Plan,
     return plan, found
 
 
-def find_files(names: Sequence[str], split: str | None = None) -> tuple[SourceFile, ...]:
+def find_files(
+    names: Sequence[str], split: str | None = None, pipe: Pipe | None = None
+) -> tuple[SourceFile, ...]:
     """Return the files that names stand for; see `vlm_datakit.sources.local.source_files`.
+
+    Args:
+        names: As given.
+        split: Of names without one.
+        pipe: Standard input, if a name is that; looked at, and unpacked from now on.
 
     Raises:
         UsageError, SourceError: as that one; also for a name that no disk can hold, and
@@ -90,14 +99,16 @@ def find_files(names: Sequence[str], split: str | None = None) -> tuple[SourceFi
     for file in files:
         if not file.name.isascii() and file.name != file.name.encode(errors="ignore").decode():
             raise SourceError(f"{file.name}: the name is not valid UTF-8; rename it")
-    return files
+    if pipe is None:
+        return files
+    return tuple(told_pipe(file, pipe) if file.is_pipe else file for file in files)
 
 
-def is_folder(name: str) -> bool:
-    """Whether a name on the command line is that of a folder; never raises."""
+def is_import(name: str) -> bool:
+    """Whether a name on the command line is that of a finished import; never raises."""
     try:
-        return Path(name).is_dir()
-    except OSError:  # too long, a loop of links
+        return Path(name, FILE_NAME).is_file()
+    except (OSError, ValueError):  # too long, a loop of links
         return False
 
 
@@ -118,8 +129,10 @@ def look_at(
     """
     rows = first_rows(file, pipe)
     if format_ is None and not rows:
-        raise SourceError(f"{file.name}: no rows; no JSON object stands on its first lines")
-    return survey(rows, file.name, format_, mapping)
+        what = "JSON object stands on its first lines" if file.is_lines else "row can be read"
+        raise SourceError(f"{file.name}: no rows; no {what}")
+    found = survey(rows, file.name, format_, mapping)
+    return found if file.is_lines else replace(found, row_bytes=None)
 
 
 def check_roots(roots: Sequence[str]) -> None:

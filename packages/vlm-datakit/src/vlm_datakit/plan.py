@@ -66,6 +66,10 @@ class FetchPolicy:
     connections_per_host: int = 4
 
 
+#: Kinds of one row a line; a folder of pictures is read as the lines of its listing.
+LINE_KINDS = frozenset({"jsonl", "image-folder", "metadata-jsonl"})
+
+
 @dataclass(frozen=True, slots=True)
 class SourceFile:
     """One input file: the split it feeds, the name rows are known by, and its identity.
@@ -73,6 +77,9 @@ class SourceFile:
     ``size_bytes`` and ``mtime_ns`` are None for a pipe, which cannot resume. A file that lies
     elsewhere has an address as its ``path``, and instead of ``mtime_ns`` the ``etag`` by which
     its file system tells versions apart: an ETag, a hash or a time.
+
+    ``kind`` says how rows stand in it, one of `vlm_datakit.sources.kinds.KINDS`; ``packing`` is
+    gzip or zstd if that lies around it. Of a pipe it is unpacked before anything else is read.
     """
 
     split: str
@@ -81,6 +88,8 @@ class SourceFile:
     size_bytes: int | None
     mtime_ns: int | None
     etag: str | None = None
+    kind: str = "jsonl"
+    packing: str | None = None
 
     @property
     def is_pipe(self) -> bool:
@@ -92,10 +101,19 @@ class SourceFile:
         """Whether ``path`` is an address, such as ``s3://bucket/rows.jsonl``."""
         return self.etag is not None
 
+    @property
+    def is_lines(self) -> bool:
+        """Whether the rows are lines that can be found by their bytes, so that it can be cut."""
+        return self.kind in LINE_KINDS and self.packing is None
+
 
 @dataclass(frozen=True, slots=True)
 class Slice:
-    """A run of whole lines of one file: the unit of work, of resume and of parallelism.
+    """A run of whole rows of one file: the unit of work, of resume and of parallelism.
+
+    Of lines, ``start`` and ``end`` are bytes. Of Parquet they count rows, at borders of row groups,
+    and ``row_bytes`` is how many bytes of the file a row has. Of other kinds a slice is the whole
+    file, from 0 to its size; of a pipe of those the end is 0, since nobody knows it.
 
     ``first_line`` is the number of the line at ``start``, where it is known without reading.
     ``spooled`` is the file that holds the bytes of a slice of standard input meanwhile; without
@@ -108,6 +126,16 @@ class Slice:
     end: int
     first_line: int | None = None
     spooled: str | None = None
+    row_bytes: float | None = None
+
+    @property
+    def size_bytes(self) -> int:
+        """About how many bytes of the file stand in it."""
+        return int((self.end - self.start) * (self.row_bytes or 1))
+
+    def __str__(self) -> str:
+        unit = "bytes" if self.row_bytes is None else "rows"
+        return f"{self.file.name}: {unit} {self.start:,} to {self.end:,}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,13 +176,18 @@ def fingerprint(plan: Plan) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
+#: What files did not have once: left out where it says nothing, so that plans stay the same.
+_LATER_FACTS = {"etag": None, "kind": "jsonl", "packing": None}
+
+
 def plan_facts(plan: Plan) -> dict[str, Any]:
     """Return what of a plan decides the bytes, as plain values."""
     facts: dict[str, Any] = asdict(plan)
     for file in facts["files"]:
         del file["path"]
-        if file["etag"] is None:  # as plans were before files had one
-            del file["etag"]
+        for name, default in _LATER_FACTS.items():
+            if file[name] == default:
+                del file[name]
     del facts["mapping"]
     if plan.mapping is not None:  # plans were without one before
         facts["mapping"] = [f"from {plan.mapping.format}"] if plan.mapping.format else []

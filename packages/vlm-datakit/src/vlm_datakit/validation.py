@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
 from itertools import chain
 from pathlib import Path
@@ -20,7 +21,8 @@ from vlm_datakit.shards.duplicates import Pictures, find_duplicates
 from vlm_datakit.shards.manifest import read_manifest, size_of
 from vlm_datakit.shards.reader import open_shards
 from vlm_datakit.sinks.ledger import reject_line
-from vlm_datakit.sources.jsonl import Span, read_rows
+from vlm_datakit.sources.jsonl import Span
+from vlm_datakit.sources.kinds import read
 from vlm_datakit.sources.opening import open_source
 from vlm_datakit.sources.pipe import Lines
 from vlm_datakit.walk import convert_rows
@@ -100,11 +102,8 @@ def _walked(
 ) -> Iterator[Converted | Rejected]:
     span = Span(file.name, max_line_bytes=plan.limits.max_line_bytes)
     stages = replace(stages_of(plan, file, pictures), check=check)
-    if pipe is not None:
-        yield from convert_rows(read_rows(pipe, span), stages)
-        return
-    with open_source(file) as stream:
-        yield from convert_rows(read_rows(stream, span), stages)
+    with nullcontext(pipe) if pipe is not None else open_source(file) as stream:
+        yield from convert_rows(read(file, stream, span), stages)
 
 
 def _sorted(counts: Counter[str]) -> dict[str, int]:

@@ -71,14 +71,16 @@ def convert_runs(
     if stages.ahead is not None:  # its window of rows counts on each of them
         yield from convert_rows(rows, stages)
         return
-    offsets, found, size = list[int](), list[PlainRow](), 0
+    offsets, found, size, source = list[int](), list[PlainRow](), 0, ""
     for row in rows:
         known = _plain_row(row, stages, plain) if isinstance(row, Row) else row
         origin = row.origin
         is_plain = isinstance(known, PlainRow)
-        if found and (not is_plain or len(found) >= _RUN_ROWS or size >= _RUN_BYTES):
-            yield PlainRows(origin.source, offsets, found)
+        is_full = len(found) >= _RUN_ROWS or size >= _RUN_BYTES
+        if found and (not is_plain or is_full or origin.source != source):
+            yield PlainRows(source, offsets, found)
             offsets, found, size = [], [], 0
+        source = origin.source
         if not isinstance(known, PlainRow):
             yield known
         else:
@@ -86,7 +88,7 @@ def convert_runs(
             found.append(known)
             size += plain_bytes(known)
     if found:
-        yield PlainRows(origin.source, offsets, found)
+        yield PlainRows(source, offsets, found)
 
 
 def _plain_row(row: Row, stages: Stages, plain: Plain) -> PlainRow | Converted | Rejected:
@@ -217,7 +219,7 @@ def _hold(row: Row | Rejected, stages: Stages, ahead: Callable[[Draft], None]) -
     ahead(draft)
     pictures = sum(image.form is ImageForm.URL for image in draft.images)
     bare = Row(row.origin, {}, row.raw)  # the draft holds what it needs of the fields
-    size = _bytes_of(row.fields) + len(row.raw or b"")
+    size = bytes_of(row.fields) + len(row.raw or b"")
     return _Held(lambda: _finished(bare, draft, stages), pictures, size)
 
 
@@ -225,7 +227,7 @@ def _held_refused(rejected: Rejected) -> _Held:
     return _Held(lambda: rejected, 0, _VALUE_BYTES + len(rejected.raw or b""))
 
 
-def _bytes_of(fields: Mapping[str, Any]) -> int:
+def bytes_of(fields: Mapping[str, Any]) -> int:
     """Estimate the memory behind a row; a value that is not JSON counts as a picture."""
     total, values = 0, [*fields.values()]
     while values:

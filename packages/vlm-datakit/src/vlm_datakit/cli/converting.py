@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Iterator
 from contextlib import ExitStack, closing, nullcontext
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any
 
 import click
 
@@ -26,7 +26,7 @@ from vlm_datakit.cli.options import (
     say_mapping,
     workers_option,
 )
-from vlm_datakit.cli.talk import say, say_counts, say_refused
+from vlm_datakit.cli.talk import say, say_counts, say_left_out, say_refused
 from vlm_datakit.errors import TooManyRejects, UsageError
 from vlm_datakit.losses import Loss, parse_losses
 
@@ -36,7 +36,6 @@ if TYPE_CHECKING:
     from vlm_datakit.plan import SourceFile
     from vlm_datakit.portions import Portion
     from vlm_datakit.sinks.pictures import Spelling
-    from vlm_datakit.sources.pipe import Pipe
 
 
 @click.command("convert")
@@ -77,8 +76,8 @@ if TYPE_CHECKING:
 def command(source: str, output: str, **given: Any) -> None:
     """Turn rows of one format into another.
 
-    IN is a file of JSON lines, a finished import, or standard input; OUT is a file or
-    standard output. Good rows go out; refused ones are named, and the exit code is 6.
+    IN is a file of rows, as `import` reads them, a finished import, or standard input; OUT is a
+    file or standard output. Good rows go out; refused ones are named, and the exit code is 6.
     """
     from vlm_datakit.conversion import ConvertRequest
     from vlm_datakit.sinks.jsonl import write_all
@@ -141,13 +140,15 @@ def _portions(
     from vlm_datakit import formats
     from vlm_datakit.conversion import convert_shards
     from vlm_datakit.conversion_workers import convert_portions, workers_worth
-    from vlm_datakit.importing import check_roots, find_files, is_folder, look_at
+    from vlm_datakit.importing import check_roots, find_files, is_import, look_at
     from vlm_datakit.mapping.parser import settled
     from vlm_datakit.portions import portion_of
+    from vlm_datakit.sources.local import PIPE
+    from vlm_datakit.sources.pipe import standard_input
 
     formats.get(request.target)
     check_roots(request.image_roots)
-    if source != "-" and is_folder(source):
+    if is_import(source):
         _check_one_worker(given, "a finished import")
         if request.mapping is not None:
             raise UsageError(f"{source}: a finished import has its columns; --map is for rows")
@@ -157,14 +158,17 @@ def _portions(
         raise UsageError("--split chooses from a finished import; a file of rows has none")
     if request.fetch is not None:
         _check_one_worker(given, "--fetch")
-    file, *others = find_files([source])
+    pipe = standard_input() if source == PIPE else None
+    file, *others = find_files([source], pipe=pipe)
     if others:
         raise UsageError("IN is a folder of several files; convert reads one at a time")
-    stream = _stream(file, stack)
+    stream = _opened_source(file, stack) if pipe is None else pipe
+    if not given["quiet"]:
+        say_left_out([file])
     name, mapping = settled(request.mapping, request.source)
     format_ = None if name == "auto" else formats.get(name)
     if format_ is None or mapping is not None:
-        found = look_at(file, stream, format_, mapping)
+        found = look_at(file, pipe, format_, mapping)
         if not given["quiet"]:
             say(f"{file.name}: read as {found.format} ({found.evidence})")
         say_mapping(mapping, found, given)
@@ -193,13 +197,10 @@ def _check_one_worker(given: dict[str, Any], what: str) -> None:
         raise UsageError(f"--workers: {what} is done by one process")
 
 
-def _stream(file: SourceFile, stack: ExitStack) -> Pipe:
+def _opened_source(file: SourceFile, stack: ExitStack) -> IO[bytes]:
     from vlm_datakit.sources.opening import open_source
-    from vlm_datakit.sources.pipe import Pipe, standard_input
 
-    if file.is_pipe:
-        return standard_input()
-    return Pipe(stack.enter_context(open_source(file)))
+    return stack.enter_context(open_source(file))
 
 
 def _opened(output: str, *, overwrite: bool) -> Any:

@@ -25,7 +25,7 @@ from vlm_datakit.cli.options import (
     workers_option,
 )
 from vlm_datakit.cli.progress import progress_listener
-from vlm_datakit.cli.talk import say
+from vlm_datakit.cli.talk import say, say_left_out
 from vlm_datakit.errors import TooManyRejects, UsageError
 from vlm_datakit.events import Part, Summary
 from vlm_datakit.lean import import_arrow
@@ -81,8 +81,10 @@ if TYPE_CHECKING:
 def command(sources: tuple[str, ...], **given: Any) -> None:
     """Turn rows into normalized shards.
 
-    FILE holds JSON lines; a folder gives those of a split. Either may be an address that
-    fsspec knows, such as s3://bucket/rows.jsonl; - is standard input.
+    FILE holds JSON lines, a JSON array, CSV, TSV, Parquet, Arrow, a tar of WebDataset or a zip
+    of JSON; the first four and tar also in gzip or zstd. A folder gives those of a split, or its
+    pictures. Either may be an address that fsspec knows, such as s3://bucket/rows.jsonl; - is
+    standard input.
 
     After a kill the same command goes on, and the bytes are the same for any number of
     workers and jobs. Refused rows stand in OUT/rejects with their reasons; if there are more
@@ -101,6 +103,7 @@ def command(sources: tuple[str, ...], **given: Any) -> None:
     plan, found = plan_import(request, pipe)
     if not given["quiet"]:
         _say_plan(plan, found, out, is_named=given["output"] is not None)
+        say_left_out(plan.files)
         _say_mapped_splits(plan, [given["split"] or "", *(s.partition("=")[0] for s in sources)])
     say_mapping(plan.mapping, found, given)
     try:

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING
 
 import click
 
 from vlm_datakit.cli import printable
 from vlm_datakit.errors import Reason
+
+if TYPE_CHECKING:
+    from vlm_datakit.plan import SourceFile
 
 #: What to do about a reason, for people who meet it for the first time.
 HINTS = {
@@ -38,6 +42,15 @@ def say_counts(title: str, counts: Mapping[str, int], *, hints: bool = True) -> 
     for reason, count in sorted(counts.items(), key=lambda pair: (-pair[1], pair[0])):
         hint = HINTS.get(Reason(reason)) if hints and reason in set(Reason) else None
         say(f"  {reason:<{width}}  {count:>8,}" + (f"  ({hint})" if hint else ""))
+
+
+def say_left_out(files: Iterable[SourceFile]) -> None:
+    """Write a line for each source of which parts are not read."""
+    from vlm_datakit.sources.left_out import left_out
+
+    for file in files:
+        if (words := left_out(file)) is not None:
+            say(words)
 
 
 def say_refused(lines: Iterable[str]) -> None:

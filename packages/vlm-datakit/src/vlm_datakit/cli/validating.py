@@ -19,7 +19,7 @@ from vlm_datakit.cli.options import (
     picture_options,
     say_mapping,
 )
-from vlm_datakit.cli.talk import say, say_counts, say_refused
+from vlm_datakit.cli.talk import say, say_counts, say_left_out, say_refused
 from vlm_datakit.errors import UsageError
 
 if TYPE_CHECKING:
@@ -47,9 +47,9 @@ def command(source: str, **given: Any) -> int:
 
     Exit code 6 if a row would be refused, 3 if an import is not what was written.
     """
-    from vlm_datakit.importing import is_folder
+    from vlm_datakit.importing import is_import
 
-    if source != "-" and is_folder(source):
+    if is_import(source):
         from vlm_datakit.validation import validate_import
 
         if field_mapping(given) is not None:
@@ -86,6 +86,7 @@ def _rows_report(source: str, given: dict[str, Any]) -> RowsReport:
     plan, found = plan_import(request, pipe)
     if not given["as_json"]:
         say(f"{plan.files[0].name}: read as {found.format} ({found.evidence})")
+        say_left_out(plan.files)
     say_mapping(plan.mapping, found, given)
     return validate_source(plan, pipe)
 

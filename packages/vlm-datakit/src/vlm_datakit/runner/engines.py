@@ -63,8 +63,8 @@ def inline(
 def open_engine(job: Job, slices: Sequence[Slice], means: Means) -> Iterator[Engine]:
     """Open the engine for these slices, and those of a pipe if there is one.
 
-    A single slice stays in this process; so does a plan that fetches, whose connections are
-    counted in one process.
+    A single slice stays in this process; so does standard input that cannot be cut, and a plan
+    that fetches, whose connections are counted in one process.
     """
     if means.ray is not None and slices:
         from vlm_datakit.runner.on_ray import on_ray
@@ -72,6 +72,8 @@ def open_engine(job: Job, slices: Sequence[Slice], means: Means) -> Iterator[Eng
         yield partial(on_ray, cluster=means.ray, kept_open=means.kept_open)
         return
     workers = min(means.workers, len(slices)) if means.pipe is None else means.workers
+    if any(file.is_pipe and not file.is_lines for file in job.plan.files):
+        workers = 1
     if workers > 1 and job.plan.fetch is None:
         from vlm_datakit.runner.pool import piped_pool, pool  # one process needs no other
 

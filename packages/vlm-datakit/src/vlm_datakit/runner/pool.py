@@ -118,7 +118,7 @@ def serve(line: Line) -> NoReturn:
 def deadly(slice_: Slice, ending: str) -> str:
     """Return what ends a run: a slice whose workers are all lost."""
     return (
-        f"{slice_.file.name}: bytes {slice_.start:,} to {slice_.end:,}: the worker that reads them "
+        f"{slice_}: the worker that reads them "
         f"{ending}; {'' if slice_.file.is_pipe else 'all slices done are kept: '}look at these "
         "rows, or give it more memory, and run again"
     )

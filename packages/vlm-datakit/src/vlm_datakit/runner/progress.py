@@ -61,20 +61,20 @@ class Board:
         self, listener: Listener | None, slices: Sequence[Slice], *, is_open: bool = False
     ) -> None:
         self._listener, self._slices = listener, len(slices)
-        self._total = None if is_open else sum(map(_bytes_of, slices))
+        self._total = None if is_open else sum(slice_.size_bytes for slice_ in slices)
         self._going: dict[int, SliceProgress] = {}
         self._done = SliceProgress()
         self._resumed_bytes = self._slices_done = self._workers_lost = 0
 
     def resume(self, slice_: Slice, receipt: Receipt) -> None:
         """Count a slice that was done before; nobody is told yet."""
-        self._resumed_bytes += _bytes_of(slice_)
-        self._add(receipt, _bytes_of(slice_))
+        self._resumed_bytes += slice_.size_bytes
+        self._add(receipt, slice_.size_bytes)
 
     def finish(self, slice_: Slice, receipt: Receipt) -> None:
         """Count a slice that is done."""
         self._going.pop(slice_.number, None)
-        self._add(receipt, _bytes_of(slice_))
+        self._add(receipt, slice_.size_bytes)
         self.tell()
 
     def finish_piped(self, receipt: Receipt) -> None:
@@ -118,7 +118,3 @@ class Board:
             Counter(self._done.by_reason) + Counter(receipt.by_reason),
             self._done.done_bytes + done_bytes,
         )
-
-
-def _bytes_of(slice_: Slice) -> int:
-    return slice_.end - slice_.start

@@ -105,7 +105,8 @@ def image_roots(file: SourceFile, extra: Sequence[str]) -> tuple[Path, ...]:
 
     Beside a pipe and beside an address there is none.
     """
-    own = () if file.is_pipe or file.is_remote else (Path(file.path).parent,)
+    folder = Path(file.path) if file.kind == "image-folder" else Path(file.path).parent
+    own = () if file.is_pipe or file.is_remote else (folder,)
     return tuple(Path(root).resolve() for root in (*own, *extra))
 
 

@@ -17,8 +17,10 @@ from vlm_datakit.runner.stages import columns_of, plain_of, stages_of
 from vlm_datakit.runner.tally import Tally
 from vlm_datakit.shards.manifest import Receipt, to_json
 from vlm_datakit.shards.writer import sync_folder
-from vlm_datakit.sources.jsonl import BUFFER_BYTES, Span, read_rows
+from vlm_datakit.sources.jsonl import BUFFER_BYTES, Span
+from vlm_datakit.sources.kinds import read
 from vlm_datakit.sources.opening import has_changed, open_source
+from vlm_datakit.sources.packed import position
 from vlm_datakit.sources.pipe import Lines
 from vlm_datakit.walk import convert_runs
 
@@ -56,10 +58,11 @@ def run_slice(
     _forget_receipt(job, slice_)
     with ExitStack() as stack:
         products = stack.enter_context(open_products(job, slice_))
-        for outcome in _outcomes(job, slice_, edges, stack):
+        stream = stack.enter_context(_stream(slice_, edges))
+        for outcome in _outcomes(job, slice_, edges, stream):
             offset = products.take(outcome)
             if on_row is not None:
-                on_row(products.tally, offset - slice_.start)
+                on_row(products.tally, _done_bytes(slice_, stream, offset))
         check_unchanged(slice_.file)
         receipt = products.receipt()
     write_settled(receipt_path(job.folder, slice_.number), to_json(receipt), job.token)
@@ -91,16 +94,17 @@ def check_unchanged(file: SourceFile) -> None:
         )
 
 
-def _outcomes(job: Job, slice_: Slice, edges: Edges, stack: ExitStack) -> Iterator[Outcome]:
-    plan, stream = job.plan, stack.enter_context(_stream(slice_, edges))
+def _outcomes(job: Job, slice_: Slice, edges: Edges, stream: Lines) -> Iterator[Outcome]:
+    plan, file = job.plan, slice_.file
     span = span_of(slice_, plan.limits, keep_raw=plan.rejects_raw)
     stages = stages_of(plan, slice_.file, edges.pictures)
     plain, columns = plain_of(plan), columns_of(plan)
 
     def by_rows(stream: Lines, span: Span) -> Iterator[Outcome]:
-        return convert_runs(read_rows(stream, span), stages, plain)
+        return convert_runs(read(file, stream, span), stages, plain)
 
-    if columns is None or stages.ahead is not None:  # its window of rows counts on each of them
+    is_windowed = stages.ahead is not None  # which counts on each of the rows
+    if columns is None or is_windowed or file.kind != "jsonl":
         return by_rows(stream, span)
     return convert_blocks(stream, span, columns, by_rows)
 
@@ -112,7 +116,9 @@ def _stream(slice_: Slice, edges: Edges) -> Iterator[Lines]:
         with Path(slice_.spooled).open("rb", buffering=BUFFER_BYTES) as stream:
             yield stream
     elif not slice_.file.is_pipe:
-        with open_source(slice_.file, slice_.start, slice_.end) as stream:
+        is_lines = slice_.file.is_lines
+        place = (slice_.start, slice_.end) if is_lines else (0, None)
+        with open_source(slice_.file, *place) as stream:
             yield stream
     elif edges.pipe is not None:
         yield edges.pipe
@@ -120,12 +126,22 @@ def _stream(slice_: Slice, edges: Edges) -> Iterator[Lines]:
         raise ValueError("a pipe slice needs its stream")
 
 
+def _done_bytes(slice_: Slice, stream: Lines, offset: int) -> int:
+    """Return how much of a slice is done, given the offset of a row."""
+    if slice_.file.is_lines:
+        return offset - slice_.start
+    if slice_.row_bytes is not None:
+        return int((offset - slice_.start) * slice_.row_bytes)
+    return position(stream)
+
+
 def span_of(slice_: Slice, limits: Limits, *, keep_raw: bool) -> Span:
     """Return what the reader has to read for a slice."""
+    is_part = slice_.file.is_lines or slice_.row_bytes is not None
     return Span(
         slice_.file.name,
         slice_.start,
-        slice_.end,
+        slice_.end if is_part else None,
         limits.max_line_bytes,
         keep_raw,
         first_line=slice_.first_line,

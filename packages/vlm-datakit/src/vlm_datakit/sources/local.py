@@ -6,52 +6,52 @@ import os
 import re
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 from vlm_datakit.errors import SourceError, UsageError
-from vlm_datakit.images.magic import HEAD_BYTES, media_type
 from vlm_datakit.images.resolver import without_secrets
 from vlm_datakit.plan import SourceFile
-from vlm_datakit.sources.opening import open_source
+from vlm_datakit.sources.folders import Found, check_no_import, files_of_split, found_in, nothing_in
+from vlm_datakit.sources.image_folder import listing
 from vlm_datakit.sources.remote import identity_at, is_address, names_in, relative_names, trimmed
+from vlm_datakit.sources.telling import suffix_of, told
 
 PIPE = "-"
-_HEAD_BYTES = 512
 _SPLIT = re.compile(r"\w+(\.\w+)*")  # what datasets accepts as a split name
-_SUFFIXES = (".jsonl", ".ndjson", ".json")
-_OTHER_KINDS = {
-    b"\x1f\x8b": "gzip; unpack it in a pipe: zcat FILE | vlm-datakit ... -",
-    b"\x28\xb5\x2f\xfd": "zstd; unpack it in a pipe: zstdcat FILE | vlm-datakit ... -",
-    b"PAR1": "Parquet, which this version does not read as a source",
-    b"PK\x03\x04": "a zip archive",
-    b"%PDF": "a PDF",
-}
+_SUFFIXES = frozenset(
+    {"arrow", "csv", "json", "jsonl", "ndjson", "parquet", "tar", "tgz", "tsv", "zip"}
+)
+_DESCRIBED = {"jsonl": "metadata-jsonl", "csv": "metadata-csv", "parquet": "metadata-parquet"}
 
 
 def source_files(names: Sequence[str], split: str | None) -> tuple[SourceFile, ...]:
     """Return the files that names stand for, in order, each with its split.
 
     Args:
-        names: ``[SPLIT=]FILE``, a folder with ``SPLIT.jsonl`` or ``SPLIT-*.jsonl`` in it,
-            the address of either on a file system that fsspec knows, such as
-            ``s3://bucket/rows.jsonl``, or ``-``.
+        names: ``[SPLIT=]FILE``, a folder with ``SPLIT.jsonl``, ``SPLIT-*.parquet`` or the like
+            in it, the address of either on a file system that fsspec knows, such as
+            ``s3://bucket/rows.jsonl``, a folder of pictures, or ``-``, which whoever reads it
+            looks at.
         split: For names without ``SPLIT=``; None means train.
 
     Raises:
         UsageError: for a split name that datasets would refuse, the same file twice, two
             files whose rows would be known alike, or an address that is not read.
-        SourceError: for a missing, empty or binary file, or a folder without such a split.
+        SourceError: for a missing or empty file, one that holds no rows, or a folder without
+            such a split.
     """
     pairs = [pair for name in names for pair in _expanded(name, split or "train")]
-    places = {path if is_address(path) else os.path.realpath(path) for _, path in pairs}
+    paths = [found.path for _, found in pairs]
+    places = {path if is_address(path) else os.path.realpath(path) for path in paths}
     if len(places) < len(pairs):
         raise UsageError("the same file is named twice")
-    known = _known_as([path for _, path in pairs])
+    known = _known_as(paths)
     for name, count in Counter(known.values()).items():
         if count > 1:
             raise UsageError(f"the rows of {count} sources would be known as {name}: rename one")
-    return tuple(_source_file(split, path, known[path]) for split, path in pairs)
+    return tuple(_source_file(split, found, known[found.path]) for split, found in pairs)
 
 
 def checked_split(name: str) -> str:
@@ -70,22 +70,27 @@ def checked_split(name: str) -> str:
     return mapped
 
 
-def _expanded(name: str, split: str) -> list[tuple[str, str]]:
+def _expanded(name: str, split: str) -> list[tuple[str, Found]]:
     given, separator, rest = name.partition("=")
     if separator and _SPLIT.fullmatch(given.replace("-", "_")) and not Path(name).exists():
         split, name = given, rest
     checked = checked_split(split)
     if is_address(name):
         name, there = trimmed(name), names_in(name)
-        if there is None:
-            return [(checked, name)]
-        return [(checked, f"{name}/{file}") for file in _files_of_split(name, there, split)]
+        paths = [name] if there is None else _elsewhere(name, there, split)
+        return [(checked, Found(path)) for path in paths]
     name = _local_path(name)
     if name != PIPE and Path(name).is_dir():
-        there = [path.name for path in Path(name).iterdir()]
-        found = _files_of_split(str(Path(name)), there, split)
-        return [(checked, str(Path(name, file))) for file in found]
-    return [(checked, name)]
+        return [(checked, found) for found in found_in(Path(name), split)]
+    return [(checked, Found(name))]
+
+
+def _elsewhere(folder: str, there: Sequence[str], split: str) -> list[str]:
+    found = files_of_split(there, split)
+    if not found:
+        check_no_import(folder, there, " from a disk")
+        raise nothing_in(folder, there, split)
+    return [f"{folder}/{name}" for name in found]
 
 
 def _local_path(name: str) -> str:
@@ -96,23 +101,6 @@ def _local_path(name: str) -> str:
     if parts.netloc not in ("", "localhost"):
         raise UsageError("a file:// address of another machine is not read as a source")
     return unquote(parts.path)
-
-
-def _files_of_split(folder: str, there: Sequence[str], split: str) -> list[str]:
-    named = re.compile(rf"{re.escape(split)}([-_.].*)?\.(jsonl|ndjson)")
-    found = sorted(name for name in there if named.fullmatch(name))
-    if not found and "manifest.json" in there:
-        where = " from a disk" if is_address(folder) else ""
-        raise SourceError(
-            f"{folder}: a finished import already; convert and validate read it{where}"
-        )
-    if not found:
-        lines = ", ".join(sorted(name for name in there if name.endswith(".jsonl"))[:5])
-        raise SourceError(
-            f"{folder}: no {split}.jsonl or {split}-*.jsonl in this folder; "
-            f"JSON lines in it: {lines or 'none'}"
-        )
-    return found
 
 
 def _known_as(paths: Sequence[str]) -> dict[str, str]:
@@ -132,19 +120,30 @@ def _real(path: str) -> Path:
     return Path(os.path.realpath(Path(path).parent)) / Path(path).name
 
 
-def _source_file(split: str, path: str, name: str) -> SourceFile:
+def _source_file(split: str, found: Found, name: str) -> SourceFile:
+    path = found.path
     if path == PIPE:
         return SourceFile(split, name, PIPE, None, None)
     if is_address(path):
         size, etag = identity_at(path)
-        file = SourceFile(split, name, path, size, None, etag)
-        shown = without_secrets(path)
-    else:
-        shown = str(Path(path))
-        size, mtime = _checked(Path(path))
-        file = SourceFile(split, name, str(_real(path)), size, mtime)
-    _check_head(file, shown)
-    return file
+        return told(SourceFile(split, name, path, size, None, etag), without_secrets(path))
+    if found.role == "image-folder":
+        pictures = listing(Path(path))
+        size, mtime = len(pictures.lines), pictures.mtime_ns
+        return SourceFile(split, name, str(_real(path)), size, mtime, kind=found.role)
+    size, mtime = _checked(Path(path))
+    file = SourceFile(split, name, str(_real(path)), size, mtime)
+    if found.role == "labels":
+        return replace(file, kind=found.role)
+    file = told(file, str(Path(path)))
+    return _described(file) if found.role == "metadata" else file
+
+
+def _described(file: SourceFile) -> SourceFile:
+    """Return a file of a folder of pictures as what describes them."""
+    if file.kind not in _DESCRIBED:
+        raise SourceError(f"{file.name}: not the JSON lines, CSV or Parquet that its name says")
+    return replace(file, kind=_DESCRIBED[file.kind])
 
 
 def _checked(path: Path) -> tuple[int, int]:
@@ -157,41 +156,11 @@ def _checked(path: Path) -> tuple[int, int]:
     return status.st_size, status.st_mtime_ns
 
 
-def _check_head(file: SourceFile, shown: str) -> None:
-    """Hold the first bytes of a file to what JSON lines may begin with."""
-    try:
-        with open_source(file, end=_HEAD_BYTES, piece_bytes=_HEAD_BYTES) as stream:
-            head = stream.read(_HEAD_BYTES)
-    except OSError as error:
-        raise SourceError(f"{shown}: {error.strerror}") from error
-    if not head:
-        raise SourceError(f"{shown}: the file is empty")
-    if (kind := other_kind(head)) is not None:
-        raise SourceError(f"{shown}: not JSON lines but {kind}")
-
-
 def _hub_hint(path: Path) -> str:
     name = str(path)
-    if re.fullmatch(r"[\w.-]+/[\w.-]+(@[\w.-]+)?", name) and path.suffix not in _SUFFIXES:
+    if re.fullmatch(r"[\w.-]+/[\w.-]+(@[\w.-]+)?", name) and suffix_of(name) not in _SUFFIXES:
         return (
             "; if it is a data set on the Hub, this version imports it after "
             f"`hf download {name.partition('@')[0]} --repo-type dataset --local-dir FOLDER`"
         )
     return ""
-
-
-def other_kind(head: bytes) -> str | None:
-    """Say what a file is that cannot be JSON lines, by its first bytes; None if it may be.
-
-    Example:
-        >>> other_kind(b"PAR1....")
-        'Parquet, which this version does not read as a source'
-        >>> other_kind(b'{"a": 1}') is None
-        True
-    """
-    for signature, kind in _OTHER_KINDS.items():
-        if head.startswith(signature):
-            return kind
-    if (picture := media_type(head[:HEAD_BYTES])) is not None:
-        return f"a picture ({picture})"
-    return "a binary file" if b"\0" in head else None

@@ -6,9 +6,10 @@ import io
 import select
 import threading
 from collections import deque
+from collections.abc import Callable
 from contextlib import suppress
 from mmap import mmap
-from typing import TYPE_CHECKING, Protocol
+from typing import IO, TYPE_CHECKING, Any, Protocol
 
 from vlm_datakit.plan import MIB
 
@@ -123,14 +124,15 @@ class Pipe:
     """Standard input with a look-ahead.
 
     Args:
-        stream: A binary stream; read line by line, never to its end at once.
+        stream: A binary stream with ``readline``, and ``read1`` for sources that are no lines;
+            never read to its end at once.
 
     Attributes:
         offset: How many bytes were read.
         lines: How many line ends stood in them.
     """
 
-    def __init__(self, stream: Lines) -> None:
+    def __init__(self, stream: Any) -> None:
         self._stream = stream
         self._ahead: deque[bytes] = deque()
         self.offset = self.lines = 0
@@ -142,9 +144,37 @@ class Pipe:
         self.lines += line.endswith(b"\n")
         return line
 
+    def read1(self, size: int, /) -> bytes:
+        """Return what comes next, at most ``size`` bytes of it: of sources that are no lines."""
+        data: bytes
+        if self._ahead:
+            data = self._ahead.popleft()
+            if len(data) > size:
+                self._ahead.appendleft(data[size:])
+                data = data[:size]
+        else:
+            data = self._stream.read1(size)
+        self.offset += len(data)
+        return data
+
+    def tell(self) -> int:
+        """Return how many bytes were read."""
+        return self.offset
+
+    def pass_through(self, change: Callable[[Pipe], IO[bytes]]) -> None:
+        """Give from now on what a function makes of the stream, such as its unpacked bytes.
+
+        Args:
+            change: Gets the stream as it is, nothing of it read.
+        """
+        as_it_is = Pipe(self._stream)
+        as_it_is._ahead, self._ahead = self._ahead, deque()
+        self._stream = change(as_it_is)
+
     def _readline(self, size: int) -> bytes:
         if not self._ahead:
-            return self._stream.readline(size)
+            line: bytes = self._stream.readline(size)
+            return line
         line = self._ahead.popleft()
         if len(line) > size:
             self._ahead.appendleft(line[size:])
@@ -155,11 +185,13 @@ class Pipe:
 
     def peek(self, max_lines: int, max_bytes: int) -> bytes:
         """Return the first lines, at most that many and about that many bytes, still unread."""
-        while len(self._ahead) < max_lines and sum(map(len, self._ahead)) < max_bytes:
+        size = sum(map(len, self._ahead))
+        while len(self._ahead) < max_lines and size < max_bytes:
             piece = self._stream.readline(max_bytes)
             if not piece:
                 break
             self._ahead.append(piece)
+            size += len(piece)
         is_cut = self._ahead and not self._ahead[-1].endswith(b"\n")
         if is_cut and (rest := self._stream.readline(_LONGEST * max_bytes)):
             self._ahead.append(rest)  # the line in hand, whole

@@ -227,8 +227,8 @@ class _Extent(io.RawIOBase):
         return True
 
     def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
-        """Go to a byte, from the head or from here; nothing is transferred."""
-        self._at = offset + (self._at if whence == os.SEEK_CUR else 0)
+        """Go to a byte, from the head, from here or from the end; nothing is transferred."""
+        self._at = offset + {os.SEEK_CUR: self._at, os.SEEK_END: self._end}.get(whence, 0)
         return self._at
 
     def readinto(self, buffer: Any) -> int:

@@ -20,6 +20,8 @@ def cut_pipe(
 ) -> Iterator[Slice]:
     """Cut what comes in into slices, each once the one before it was read.
 
+    What are no lines is one slice, without an end.
+
     A slice is as large as one of a file that has as many bytes as came before it.
 
     Args:
@@ -29,6 +31,9 @@ def cut_pipe(
         names_pictures: Whether rows name pictures by path or URL.
     """
     number = first_number
+    if not file.is_lines:
+        yield Slice(number, file, 0, 0)
+        return
     while pipe.peek(1, 1):
         end = pipe.offset + slice_bytes(pipe.offset, names_pictures=names_pictures)
         yield Slice(number, file, pipe.offset, end, first_line=pipe.lines + 1)

@@ -5,21 +5,28 @@ from __future__ import annotations
 import io
 import os
 from collections.abc import Iterable, Sequence
+from contextlib import nullcontext, suppress
 from dataclasses import dataclass
+from itertools import islice
+from typing import IO
 
 from vlm_datakit.checks import layout_of
 from vlm_datakit.conversation import Draft, ImageForm, Rejected, Row
-from vlm_datakit.errors import RowError
+from vlm_datakit.errors import RowError, SourceError
 from vlm_datakit.formats.detect import choose, detect
 from vlm_datakit.formats.format import Format
 from vlm_datakit.mapping.fieldmap import FieldMap
 from vlm_datakit.mapping.parser import Parse, check_columns, literal_places, mapped, unused_columns
 from vlm_datakit.plan import MIB, SourceFile
-from vlm_datakit.sources.jsonl import Span, read_rows
+from vlm_datakit.sources.jsonl import Span
+from vlm_datakit.sources.kinds import read
 from vlm_datakit.sources.opening import open_source
 from vlm_datakit.sources.pipe import Pipe
+from vlm_datakit.walk import bytes_of
 
 _ROWS, _BYTES = 1_000, 16 * MIB
+_LOOKED_AT = 10 * _ROWS  # good or not
+_TABLES = frozenset({"csv", "tsv"})
 _NAMED = frozenset({ImageForm.PATH, ImageForm.URL})
 
 
@@ -28,9 +35,9 @@ class Survey:
     """What the first rows tell: format and why, layout, whether and how they have pictures.
 
     ``picture_parent`` is the folder below which all absolute paths of pictures lie, if
-    rows name any; ``row_bytes`` is how long lines are on average, if there are several;
-    ``unused`` are the columns that a mapping does not read, and ``literal_places`` those of
-    which it leaves ``<image>`` in the text.
+    rows name any; ``row_bytes`` is how long lines are on average, if they are lines and there are
+    several; ``unused`` are the columns that a mapping does not read, and ``literal_places`` those
+    of which it leaves ``<image>`` in the text.
     """
 
     format: str
@@ -46,19 +53,33 @@ class Survey:
 
 
 def first_rows(file: SourceFile, pipe: Pipe | None) -> list[Row]:
-    """Return the readable rows among the first of a file, at most 1,000 or 16 MiB of them."""
+    """Return the readable rows among the first of a file, at most 1,000 or 16 MiB of them.
+
+    Raises:
+        SourceError: if the file is damaged so far.
+    """
     if file.is_pipe and pipe is not None:
-        head = pipe.peek(_ROWS, _BYTES)
-    else:
-        with open_source(file) as stream:
-            head = stream.read(_BYTES)
-            head += stream.readline(4 * _BYTES)  # the line in hand, whole
-    rows: list[Row] = []
-    for row in read_rows(io.BytesIO(head), Span(file.name, cut_payloads=False)):
-        if len(rows) >= _ROWS:
-            break
-        if isinstance(row, Row):
-            rows.append(row)
+        is_text = file.is_lines or file.kind in _TABLES
+        head = pipe.peek(_ROWS if is_text else _BYTES, _BYTES)
+        return _first(file, io.BytesIO(head), is_cut=is_text or len(head) >= _BYTES)
+    with open_source(file) as stream:
+        if not file.is_lines:
+            return _first(file, stream)
+        head = stream.read(_BYTES)
+        head += stream.readline(4 * _BYTES)  # the line in hand, whole
+    return _first(file, io.BytesIO(head))
+
+
+def _first(file: SourceFile, stream: IO[bytes], *, is_cut: bool = False) -> list[Row]:
+    rows, size = list[Row](), 0
+    found = read(file, stream, Span(file.name, cut_payloads=False))
+    with suppress(SourceError) if is_cut else nullcontext():
+        for row in islice(found, None if file.is_lines else _LOOKED_AT):
+            if isinstance(row, Row):
+                rows.append(row)
+                size += 0 if file.is_lines else bytes_of(row.fields)
+            if len(rows) >= _ROWS or size >= _BYTES:
+                break
     return rows
 
 
