@@ -6,13 +6,33 @@ import importlib
 from difflib import get_close_matches
 
 from vlm_datakit.errors import UsageError
-from vlm_datakit.formats import openai, preference, simple, trl
+from vlm_datakit.formats import (
+    alpaca,
+    llava,
+    openai,
+    preference,
+    qwen,
+    sharegpt,
+    simple,
+    swift,
+    trl,
+)
 from vlm_datakit.formats.format import Fields, Format
 from vlm_datakit.plain import Plain, PlainDraft
 
 FORMATS = {
     format_.name: format_
-    for format_ in (openai.FORMAT, simple.FORMAT, trl.FORMAT, preference.FORMAT)
+    for format_ in (
+        openai.FORMAT,
+        simple.FORMAT,
+        trl.FORMAT,
+        preference.FORMAT,
+        sharegpt.FORMAT,
+        llava.FORMAT,
+        alpaca.FORMAT,
+        swift.FORMAT,
+        qwen.FORMAT,
+    )
 }
 
 

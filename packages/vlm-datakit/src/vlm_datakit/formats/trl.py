@@ -240,6 +240,6 @@ def recognise(fields: Fields) -> Evidence | None:
 
 
 #: Of what stands in messages, as `losses_of` names it.
-MESSAGES_CANNOT_HOLD = frozenset({Loss.FLAGS, Loss.ROLES, Loss.DETAIL})
+MESSAGES_CANNOT_HOLD = frozenset({Loss.FLAGS, Loss.ROLES, Loss.DETAIL, Loss.IMAGE_OPTIONS})
 _CANNOT_HOLD = MESSAGES_CANNOT_HOLD | {Loss.REJECTED}
 FORMAT = Format("trl", parse, render, losses, recognise, _CANNOT_HOLD)
