@@ -110,7 +110,7 @@ def texts_lost(message: Message, where: str) -> list[Lost]:
         tag = IMAGE
     if tag is not None:
         found.append(Lost(Loss.PLACEHOLDER, f"{where}.content", f"a text that spells {tag}"))
-    if bare(message.content) != bind(text):
+    elif bare(message.content) != bind(text):
         texts = len(message.content) - places
         found.append(Lost(Loss.JOINED_TEXTS, f"{where}.content", f"{texts} texts in one message"))
     return found

@@ -14,7 +14,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from vlm_datakit.conversation import Conversation, Draft, Message, Text
+from vlm_datakit.conversation import Conversation, Draft, Message
 from vlm_datakit.errors import Reason, RowError, quoted
 from vlm_datakit.formats.format import Evidence, Fields, Format
 from vlm_datakit.formats.sharegpt import pair_lost
@@ -75,7 +75,7 @@ def _turn(role: str, value: Any, where: str) -> Message:
 
 def _system(fields: Fields) -> list[Message]:
     system = fields.get("system")
-    return [Message("system", (Text(text_field(system, "$.system")),))] if system else []
+    return [Message("system", content_of(system, "system", "$.system"))] if system else []
 
 
 def _history(fields: Fields) -> list[Message]:

@@ -18,7 +18,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from vlm_datakit.calls import bare_calls, holds_calls, parse_calls, spelled
-from vlm_datakit.conversation import Conversation, Draft, Message, Text, Warned
+from vlm_datakit.conversation import Conversation, Draft, Message, Warned
 from vlm_datakit.errors import Reason, RowError, quoted
 from vlm_datakit.formats.format import Evidence, Fields, Format
 from vlm_datakit.losses import Loss, Lost, boundary_lost, extras_lost, turns_lost
@@ -97,10 +97,10 @@ def _messages(fields: Fields, warnings: list[Warned]) -> tuple[Message, ...]:
         _message(value, f"$.conversations[{index}]", warnings) for index, value in enumerate(values)
     ]
     if system := fields.get("system"):
-        text = Text(text_field(system, "$.system"))
+        content = content_of(system, "system", "$.system")
         if found[0].role != "system":
-            found.insert(0, Message("system", (text,)))
-        elif found[0].content != (text,):
+            found.insert(0, Message("system", content))
+        elif found[0].content != content:
             warnings += ignored({"system": system}, frozenset(), "$")
     return tuple(found)
 

@@ -24,7 +24,7 @@ from dataclasses import replace
 from typing import Any
 
 from vlm_datakit.calls import bare_calls, holds_calls, parse_calls, spelled
-from vlm_datakit.conversation import Conversation, Draft, ImageRef, Message, Text, Warned
+from vlm_datakit.conversation import Conversation, Draft, ImageRef, Message, Warned
 from vlm_datakit.errors import Reason, RowError, quoted
 from vlm_datakit.formats.format import Evidence, Fields, Format
 from vlm_datakit.losses import Loss, Lost, boundary_lost, extras_lost, turns_lost
@@ -108,7 +108,7 @@ def _messages(fields: Fields, warnings: list[Warned]) -> tuple[Message, ...]:
 def _older(fields: Fields) -> Iterator[Message]:
     """Read ``system``, ``history`` and ``query`` with ``response``."""
     if system := fields.get("system"):
-        yield Message("system", (Text(text_field(system, "$.system")),))
+        yield Message("system", content_of(system, "system", "$.system"))
     given = fields.get("history")
     for index, pair in enumerate(list_field(given, "$.history") if given else []):
         where = f"$.history[{index}]"

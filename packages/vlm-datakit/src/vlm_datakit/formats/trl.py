@@ -28,6 +28,7 @@ from vlm_datakit.formats.format import Evidence, Fields, Format
 from vlm_datakit.formats.openai import ROLES
 from vlm_datakit.images.kind import classify
 from vlm_datakit.losses import Loss, Lost, details_lost, extras_lost
+from vlm_datakit.placeholders import IMAGE
 from vlm_datakit.plain import PlainDraft, Turn
 from vlm_datakit.turns import (
     count_images,
@@ -40,6 +41,7 @@ from vlm_datakit.turns import (
     plain_id,
     row_id,
     row_warnings,
+    spoken,
     text_field,
 )
 
@@ -157,12 +159,16 @@ def with_images(
     """Return messages with a place for each picture, in the columns they were read from.
 
     Raises:
-        RowError: ``image-count-differs`` unless there are as many places as pictures.
+        RowError: ``image-count-differs`` unless there are as many places as pictures, and for
+            ``<image>`` in texts beside pictures: TRL would show it as text, which nobody means.
     """
     placed = messages
     if not images and not count_images(messages):
         return messages
     if images and _has_string_contents([fields.get(name) for name in columns]):
+        if any(IMAGE in spoken(message) for message in messages):
+            seen = f"{IMAGE} in a text, which trl leaves there: --from swift or llava binds it"
+            raise RowError(Reason.IMAGE_COUNT_DIFFERS, "$.images", seen)
         placed = _with_leading_images(messages, len(images))
     if count_images(placed) != len(images):
         seen = f"{count_images(placed)} places for {len(images)} images"
