@@ -16,7 +16,6 @@ from hypothesis import given, settings
 from vlm_datakit import formats
 from vlm_datakit.checks import checker, plain_checker
 from vlm_datakit.conversation import Converted, Rejected, Row
-from vlm_datakit.formats import FORMATS
 from vlm_datakit.formats.format import Format
 from vlm_datakit.images.resolver import Opener
 from vlm_datakit.plain import PlainRow, PlainRows, conversation_of
@@ -121,7 +120,7 @@ def as_objects(found: list[Any]) -> list[Converted | Rejected]:
     return rows
 
 
-@pytest.mark.parametrize("name", FORMATS)
+@pytest.mark.parametrize("name", FIELDS)
 @given(data=st.data())
 @settings(max_examples=400)
 def test_the_shorter_way_leads_to_the_same(name: str, data: st.DataObject) -> None:
@@ -197,7 +196,7 @@ PLAIN_ROWS = {
 }
 
 
-@pytest.mark.parametrize("name", FORMATS)
+@pytest.mark.parametrize("name", PLAIN_ROWS)
 def test_ordinary_rows_do_take_it(name: str) -> None:
     line = json.dumps(PLAIN_ROWS[name]).encode() + b"\n"
     stages, plain = plain_ways(formats.get(name))

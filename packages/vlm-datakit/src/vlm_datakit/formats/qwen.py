@@ -74,8 +74,11 @@ def _message(value: Any, where: str, found: Found) -> Message:
 
 
 def _options(part: Mapping[str, Any], where: str) -> dict[str, Any] | None:
-    given = {name: part[name] for name in _OPTIONS if part.get(name) is not None}
-    return {name: exact(value, f"{where}.{name}") for name, value in given.items()} or None
+    return {name: exact(value, f"{where}.{name}") for name, value in _sizes(part).items()} or None
+
+
+def _sizes(part: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: part[name] for name in _OPTIONS if part.get(name) is not None}
 
 
 def _without_options(part: Any) -> Any:
@@ -135,26 +138,24 @@ def losses(conversation: Conversation) -> tuple[Lost, ...]:
 
 
 def recognise(fields: Fields) -> Evidence | None:
-    """Recognise parts of the type image that name their picture."""
+    """Recognise parts of the type image that name their picture, and how it is looked at.
+
+    Without a size openai reads the same from them, so most rows decide; one with a size does.
+    """
     messages = fields.get("messages")
     if not isinstance(messages, (list, tuple)):
         return None
-    given = [message for message in messages if isinstance(message, Mapping)]
-    if any(_names_picture(part) for message in given for part in _parts(message)):
-        return Evidence(50, "rows have parts of the type image with an image")
-    has_parts = any(isinstance(message.get("content"), (list, tuple)) for message in given)
-    return Evidence(1, "rows have messages of parts") if has_parts else None
-
-
-def _parts(message: Mapping[str, Any]) -> Sequence[Any]:
-    content = message.get("content")
-    return content if isinstance(content, (list, tuple)) else ()
-
-
-def _names_picture(part: Any) -> bool:
-    return (
-        isinstance(part, Mapping) and part.get("type") == "image" and part.get("image") is not None
-    )
+    contents = [message.get("content") for message in messages if isinstance(message, Mapping)]
+    lists = [content for content in contents if isinstance(content, (list, tuple))]
+    if not lists:
+        return None
+    parts = [part for content in lists for part in content if isinstance(part, Mapping)]
+    images = [part for part in parts if part.get("type") in _KINDS]
+    if any(_sizes(part) for part in images):
+        return Evidence(50, "rows have images with pixels or sizes")
+    if any(part.get("image") is not None for part in images):
+        return Evidence(3, "rows have parts of the type image with an image")
+    return Evidence(1, "rows have messages of parts")
 
 
 _CANNOT_HOLD = frozenset({Loss.BOUNDARY, Loss.REJECTED, Loss.FLAGS, Loss.ROLES, Loss.DETAIL})
