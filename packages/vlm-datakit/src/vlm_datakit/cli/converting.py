@@ -157,7 +157,7 @@ def _say_losses(request: ConvertRequest, source: Format | None, *, quiet: bool) 
     if quiet:
         return
     never_there = source.cannot_hold if source else frozenset[Loss]()
-    cannot_hold = formats.get(request.target).cannot_hold - never_there
+    cannot_hold = formats.get(request.target).cannot_hold - (never_there - {Loss.TURN_ORDER})
     if refused := sorted(cannot_hold - request.lossy):
         say(f"{request.target} cannot hold, and rows with it are refused: {', '.join(refused)}")
     if left_out := sorted(cannot_hold & request.lossy):
