@@ -159,7 +159,8 @@ def _flags(fields: Mapping[str, Any], where: str) -> dict[str, Any]:
 
 def _flags_ignored(message: Message, flags: dict[str, Any], where: str) -> tuple[Warned, ...]:
     """Warn of flags of a later call that differ; of a run of calls ms-swift takes the first."""
-    differ = {name: flag for name, flag in flags.items() if message.extras.get(name) != flag}
+    names = {"train": "loss", "weight": "loss_scale"}
+    differ = {names[flag]: v for flag, v in flags.items() if message.extras.get(flag) != v}
     return ignored(differ, frozenset(), where)
 
 
