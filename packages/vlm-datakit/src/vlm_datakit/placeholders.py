@@ -76,10 +76,10 @@ def images_of(fields: Mapping[str, Any], columns: Sequence[str]) -> tuple[ImageS
     for column in ("video", "audio", *_MEDIA.values()):
         if fields.get(column):
             raise RowError(Reason.PART_UNKNOWN, f"$.{column}", quoted(fields[column]))
-    column = next((name for name in columns if has_images(fields.get(name))), None)
-    if column is None:
+    given = [name for name in columns if has_images(fields.get(name))]
+    if not given:
         return ()
-    value = fields[column]
+    column, value = given[0], fields[given[0]]
     if not isinstance(value, (list, tuple)):
         return (classify(value, f"$.{column}"),)
     return tuple(classify(item, f"$.{column}[{index}]") for index, item in enumerate(value))

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
+from itertools import repeat
 from typing import Any
 
 import orjson
@@ -98,15 +99,19 @@ def render(conversation: Conversation, pictures: Sequence[str]) -> dict[str, Any
 
 
 def _rendered(message: Message, images: Iterator[str]) -> dict[str, Any]:
-    options = iter(message.extras.get("image_options", ()) if _holds_options(message) else ())
-    parts: list[dict[str, Any]] = [
+    sizes = iter(message.extras["image_options"] if _holds_options(message) else repeat(None))
+    parts = [
         {"type": "text", "text": part.text}
         if isinstance(part, Text)
-        else {"type": "image", "image": next(images), **(next(options, None) or {})}
+        else _image_part(next(images), next(sizes))
         for part in message.content
     ]
     kept = {key: message.extras[key] for key in _KEPT if key in message.extras}
     return {"role": message.role, "content": parts, **kept}
+
+
+def _image_part(image: str, size: Mapping[str, Any] | None) -> dict[str, Any]:
+    return {"type": "image", "image": image, **(size or {})}
 
 
 def _holds_options(message: Message) -> bool:

@@ -174,8 +174,8 @@ def _rejected(
 ) -> tuple[int, tuple[Message, ...]]:
     """Return where the prompt ends and the other answer."""
     if isinstance(value, str):
-        boundary = len(messages) - 1
-        rejected = (Message("assistant", content_of(value, "assistant", f"$.{_PAIR}")),)
+        boundary, content = len(messages) - 1, content_of(value, "assistant", f"$.{_PAIR}")
+        rejected: tuple[Message, ...] = (Message("assistant", content),)
     else:
         rejected = _merged(list_field(value, f"$.{_PAIR}"), f"$.{_PAIR}", warnings)
         boundary = _after_last_question(messages)
