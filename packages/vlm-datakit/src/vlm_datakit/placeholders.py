@@ -7,13 +7,14 @@ their trainers count each in all texts, so a text that only spells one cannot be
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 from vlm_datakit.conversation import ImageRef, ImageSource, Message, Part, Text
 from vlm_datakit.errors import Reason, RowError, quoted
 from vlm_datakit.images.kind import classify
 from vlm_datakit.losses import Loss, Lost, details_lost
-from vlm_datakit.turns import count_images, text_field
+from vlm_datakit.plain import PICTURE, TEXT, PlainDraft, Turn
+from vlm_datakit.turns import count_images, is_known, plain_id, text_field
 
 IMAGE = "<image>"
 _MEDIA = {"<video>": "videos", "<audio>": "audios"}
@@ -88,6 +89,58 @@ def images_of(fields: Mapping[str, Any], columns: Sequence[str]) -> tuple[ImageS
 def has_images(value: Any) -> bool:
     """Whether a column of pictures says something: not null, not empty; never decodes one."""
     return value is not None and not (isinstance(value, (str, list, tuple, bytes)) and not value)
+
+
+class Spelling(NamedTuple):
+    """What rows of turns call their columns and keys, and the roles of ordinary speakers."""
+
+    turns: str
+    who: str
+    what: str
+    roles: Mapping[str, str]
+
+
+def plain_turns(fields: Mapping[str, Any], spelling: Spelling) -> PlainDraft | None:
+    """Read a row of nothing but turns of texts, and maybe a column of pictures spelled as texts.
+
+    None for anything else, and unless there is an ``<image>`` in a question for each picture.
+    """
+    column = next((name for name in ("images", "image") if name in fields), None)
+    values = fields.get(spelling.turns)
+    if type(values) is not list or not is_known(fields, 1 if column is None else 2):
+        return None
+    images = _plain_images(fields[column]) if column else ()
+    turns, texts, places = list[Turn](), list[str](), 0
+    for value in values:
+        if type(value) is not dict or len(value) != 2:
+            return None
+        who, text = value.get(spelling.who), value.get(spelling.what)
+        role = spelling.roles.get(who) if type(who) is str else None
+        if role is None or type(text) is not str:
+            return None
+        if "<" not in text:
+            turns.append(Turn(role))
+            texts.append(text)
+            continue
+        if (role != "user" and IMAGE in text) or any(tag in text for tag in _MEDIA):
+            return None
+        content = bind(text)
+        said = [part.text for part in content if isinstance(part, Text)]
+        letters = [TEXT if isinstance(part, Text) else PICTURE for part in content]
+        turns.append(Turn(role, "".join(letters)))
+        texts += said
+        places += len(content) - len(said)
+    if not turns or images is None or places != len(images):
+        return None
+    return PlainDraft((tuple(turns),), tuple(texts), images, plain_id(fields))
+
+
+def _plain_images(value: Any) -> tuple[ImageSource, ...] | None:
+    """Return pictures that are a text or a list of texts; None for anything else."""
+    values = value if type(value) is list else [value]
+    if all(type(image) is str and image.strip() for image in values):
+        return tuple([classify(image, "$.images") for image in values])
+    return None
 
 
 def hold_counts(messages: tuple[Message, ...], images: Sequence[ImageSource]) -> None:

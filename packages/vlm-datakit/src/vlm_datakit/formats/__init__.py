@@ -41,6 +41,10 @@ _PLAIN: tuple[tuple[object, Plain], ...] = (
     (simple.parse, simple.plain),
     (trl.parse, trl.plain),
     (preference.parse, preference.plain),
+    (sharegpt.parse, sharegpt.plain),
+    (llava.parse, sharegpt.plain),
+    (alpaca.parse, alpaca.plain),
+    (swift.parse, swift.plain),
 )
 
 

@@ -27,9 +27,20 @@ from vlm_datakit.placeholders import (
     texts_lost,
     unbind,
 )
-from vlm_datakit.turns import json_text, list_field, row_id, row_warnings, spoken, text_field
+from vlm_datakit.plain import PlainDraft, Turn
+from vlm_datakit.turns import (
+    json_text,
+    list_field,
+    only_texts,
+    plain_id,
+    row_id,
+    row_warnings,
+    spoken,
+    text_field,
+)
 
 _FIELDS = frozenset({"instruction", "input", "system", "history", "tools", "id"})
+_PLAIN = ((Turn("user"), Turn("assistant")),)
 
 
 def parse(fields: Fields) -> Draft:
@@ -67,6 +78,15 @@ def parse(fields: Fields) -> Draft:
     hold_counts(whole, images)
     tools, id_ = json_text(fields.get("tools") or None, "$.tools"), row_id(fields.get("id"))
     return Draft(whole, images, id_, tools, boundary, rejected, row_warnings(fields, known))
+
+
+def plain(fields: Fields) -> PlainDraft | None:
+    """Read a row of a text ``instruction``, ``input`` and ``output``."""
+    texts = only_texts(fields, ("instruction", "input", "output"))
+    if texts is None or any("<" in text for text in texts):
+        return None
+    question = "\n".join([text for text in texts[:2] if text])
+    return PlainDraft(_PLAIN, (question, texts[2]), id=plain_id(fields))
 
 
 def _turn(role: str, value: Any, where: str) -> Message:

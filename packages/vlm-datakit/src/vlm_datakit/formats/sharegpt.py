@@ -24,12 +24,15 @@ from vlm_datakit.formats.format import Evidence, Fields, Format
 from vlm_datakit.losses import Loss, Lost, boundary_lost, extras_lost, turns_lost
 from vlm_datakit.placeholders import (
     TEXTS_CANNOT_HOLD,
+    Spelling,
     content_of,
     hold_counts,
     images_of,
+    plain_turns,
     texts_lost,
     unbind,
 )
+from vlm_datakit.plain import PlainDraft
 from vlm_datakit.turns import (
     exact,
     ignored,
@@ -58,6 +61,10 @@ _SPELLED = {"system": "system", "user": "human", "assistant": "gpt", "tool": "ob
 _FIELDS = frozenset({"conversations", "system", "tools", "id"})
 _PAIR = frozenset({"chosen", "rejected"})
 _FLAGS = ("weight", "train")
+_PLAIN = Spelling(
+    *("conversations", "from", "value"),
+    {"system": "system", "human": "user", "gpt": "assistant"},
+)
 
 
 def parse(fields: Fields) -> Draft:
@@ -88,6 +95,11 @@ def parse(fields: Fields) -> Draft:
             raise RowError(Reason.PAIR_EQUAL, "$.rejected", quoted(fields["rejected"]))
     hold_counts(messages, images)
     return Draft(messages, images, id_, tools, boundary, rejected, tuple(warnings))
+
+
+def plain(fields: Fields) -> PlainDraft | None:
+    """Read a row of turns of texts, and maybe pictures; rows of LLaVA as well."""
+    return plain_turns(fields, _PLAIN)
 
 
 def _messages(fields: Fields, warnings: list[Warned]) -> tuple[Message, ...]:

@@ -31,13 +31,16 @@ from vlm_datakit.losses import Loss, Lost, boundary_lost, extras_lost, turns_los
 from vlm_datakit.placeholders import (
     IMAGE,
     TEXTS_CANNOT_HOLD,
+    Spelling,
     content_of,
     has_images,
     hold_counts,
     images_of,
+    plain_turns,
     texts_lost,
     unbind,
 )
+from vlm_datakit.plain import PlainDraft
 from vlm_datakit.turns import (
     count_images,
     exact,
@@ -62,6 +65,10 @@ _ROLES = {
 _FIELDS = frozenset({"tools", "images", "id"})
 _PAIR = "rejected_response"
 _MESSAGE_FIELDS = frozenset({"role", "content", "loss", "loss_scale"})
+_PLAIN = Spelling(
+    *("messages", "role", "content"),
+    {"system": "system", "user": "user", "assistant": "assistant"},
+)
 _GROUNDING = ("<ref-object>", "<bbox>")
 
 
@@ -94,6 +101,11 @@ def parse(fields: Fields) -> Draft:
     hold_counts(messages, images)
     tools, id_ = json_text(fields.get("tools") or None, "$.tools"), row_id(fields.get("id"))
     return Draft(messages, images, id_, tools, boundary, rejected, tuple(warnings))
+
+
+def plain(fields: Fields) -> PlainDraft | None:
+    """Read a row of messages of texts, and pictures that each have their place."""
+    return None if "image" in fields else plain_turns(fields, _PLAIN)
 
 
 _OLDER = frozenset({"query", "response", "history", "system"})
