@@ -49,6 +49,7 @@ KEYS = [
     *("train", "original_role", "system", "response", "output", "bytes", "path"),
     *("conversations", "from", "value", "chosen", "rejected", "instruction", "input", "history"),
     *("query", "rejected_response", "objects", "videos", "loss", "loss_scale", "max_pixels"),
+    *("kto_tag", "label"),
 ]
 WORDS = [
     *("system", "developer", "user", "assistant", "tool", "text", "image", "image_url"),
