@@ -42,6 +42,13 @@ def test_pictures_without_a_place_stand_before_the_first_question() -> None:
     assert draft.messages[1].content == (ImageRef(), ImageRef(), Text("a"))
 
 
+def test_one_picture_may_stand_in_a_column_of_that_name() -> None:
+    draft = parse(row(USER, ASSISTANT, image="1.png", images=None))
+
+    assert draft.messages[0].content == (ImageRef(), Text("a"))
+    assert ([image.where for image in draft.images], draft.warnings) == (["$.image"], ())
+
+
 def test_pictures_of_a_row_without_a_question_have_no_place() -> None:
     with pytest.raises(RowError, match="0 <image> for 1 images"):
         parse(row(ASSISTANT, images=["1.png"]))

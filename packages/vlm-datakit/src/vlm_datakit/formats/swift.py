@@ -63,7 +63,7 @@ _ROLES = {
     "tool": "tool",
     "tool_response": "tool",
 }
-_FIELDS = frozenset({"tools", "images", "id"})
+_FIELDS = frozenset({"tools", "id"})
 _PAIR = "rejected_response"
 _MESSAGE_FIELDS = frozenset({"role", "content", "loss", "loss_scale"})
 _PLAIN = Spelling(
@@ -87,11 +87,12 @@ def parse(fields: Fields) -> Draft:
         ['user', 'assistant']
     """
     hold_no_bad_answer(fields, "label")
-    images = images_of(fields, ("images",))
+    images = images_of(fields, ("images", "image"))
     if fields.get("rejected_images"):
         raise RowError(Reason.PART_UNKNOWN, "$.rejected_images", quoted(fields["rejected_images"]))
     names = {"messages"} if fields.get("messages") is not None else _OLDER
-    known = _FIELDS | names | ({_PAIR} if fields.get(_PAIR) is not None else set())
+    picture = "images" if fields.get("images") or "image" not in fields else "image"
+    known = _FIELDS | {picture, *names} | ({_PAIR} if fields.get(_PAIR) is not None else set())
     warnings = list(row_warnings(fields, known))
     messages = _messages(fields, warnings)
     boundary, rejected = None, tuple[Message, ...]()
@@ -107,7 +108,7 @@ def parse(fields: Fields) -> Draft:
 
 def plain(fields: Fields) -> PlainDraft | None:
     """Read a row of messages of texts, and pictures that each have their place."""
-    return None if "image" in fields else plain_turns(fields, _PLAIN)
+    return plain_turns(fields, _PLAIN)
 
 
 _OLDER = frozenset({"query", "response", "history", "system"})
@@ -309,9 +310,8 @@ def _only_here(fields: Fields, messages: Sequence[Mapping[str, Any]]) -> str | N
         return "tool_call turns"
     if any("loss" in message or "loss_scale" in message for message in messages):
         return "messages with a loss"
-    if has_images(fields.get("images")) and any(
-        IMAGE in message["content"] for message in messages
-    ):
+    has_column = has_images(fields.get("images")) or has_images(fields.get("image"))
+    if has_column and any(IMAGE in message["content"] for message in messages):
         return f"{IMAGE} in texts and a column of images"
     return None
 
