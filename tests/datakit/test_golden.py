@@ -1,9 +1,10 @@
-"""Rows as people bring them, and what becomes of each: in every other format, or refused.
+"""Rows as people bring them, and what becomes of each: in a few formats, or refused.
 
 A case is a folder ``tests/golden/<format>/<case>/`` with ``input.jsonl``, one
-``expected-<format>.jsonl`` for every other format, and ``expected-rejects.jsonl`` (``to``
-names the format that cannot hold the row). ``--update-golden`` writes the expected files
-anew: read them before you commit them.
+``expected-<format>.jsonl`` for the format itself (the way there and back) and for each of
+`TARGETS`, and ``expected-rejects.jsonl`` (``to`` names the format that cannot hold the row).
+The other formats are not written here: each tells its own losses, and the properties hold it
+to them. ``--update-golden`` writes the expected files anew: read them before you commit them.
 """
 
 from __future__ import annotations
@@ -30,6 +31,7 @@ from vlm_datakit.walk import Stages, convert_rows
 GOLDEN = Path(__file__).parents[1] / "golden"
 CASES = sorted(path.parent for path in GOLDEN.glob("*/*/input.jsonl"))
 REJECTS = "expected-rejects.jsonl"
+TARGETS = ("openai", "simple", "trl", "preference")
 
 
 def walked(case: Path) -> Iterator[Converted | Rejected]:
@@ -47,7 +49,7 @@ def walked(case: Path) -> Iterator[Converted | Rejected]:
 def produced(case: Path) -> dict[str, bytes]:
     """Return the expected files of a case by name, as the code makes them now."""
     files: defaultdict[str, bytes] = defaultdict(bytes)
-    targets = [f for name, f in formats.FORMATS.items() if name != case.parent.name]
+    targets = [formats.FORMATS[name] for name in dict.fromkeys((case.parent.name, *TARGETS))]
     for outcome in walked(case):
         if isinstance(outcome, Rejected):
             files[REJECTS] += ledger_line(outcome)

@@ -11,7 +11,7 @@ import pytest
 
 from vlm_datakit.conversation import ImageRef, Message, Text, Warned
 from vlm_datakit.errors import Reason, RowError
-from vlm_datakit.formats import simple
+from vlm_datakit.formats import FORMATS, simple
 from vlm_datakit.turns import (
     count_images,
     exact,
@@ -220,3 +220,24 @@ def test_a_column_of_pictures_that_the_format_would_leave_behind_refuses_the_row
 
     assert caught.value.reason is Reason.IMAGE_COUNT_DIFFERS
     assert caught.value.where == "$.images"
+
+
+@pytest.mark.parametrize(
+    ("name", "column", "fields"),
+    [
+        ("sharegpt", "kto_tag", {"conversations": [{"from": "human", "value": "a"}]}),
+        ("alpaca", "kto_tag", {"instruction": "a", "output": "b"}),
+        ("swift", "label", {"query": "a", "response": "b"}),
+        ("trl", "label", {"prompt": "a", "completion": "b"}),
+    ],
+)
+def test_an_answer_that_is_marked_as_bad_is_not_taught(
+    name: str, column: str, fields: dict[str, Any]
+) -> None:
+    with pytest.raises(RowError) as caught:
+        FORMATS[name].parse({**fields, column: False})
+
+    words = f"layout-differs at $.{column}: false: an answer marked as bad"
+    assert f"{caught.value}" == words
+    (warned,) = FORMATS[name].parse({**fields, column: True}).warnings
+    assert (warned.reason, warned.where) == (Reason.FIELD_IGNORED, f"$.{column}")

@@ -273,3 +273,86 @@ class TestThroughShards:
         assert (done.code, len(parsed(done.out))) == (0, 2)
         assert b"left out, rows by loss:\n  detail  " in done.err
         assert b"\n  flags                1\n" in done.err
+
+
+SPOKEN = {"conversations": [{"from": "human", "value": "2?"}, {"from": "gpt", "value": "2"}]}
+TO_SHAREGPT = ["convert", "in.jsonl", "out/a.b.jsonl", "--to", "sharegpt", "--dataset-info"]
+
+
+class TestForLlamaFactory:
+    @pytest.fixture(autouse=True)
+    def folders(self, write_jsonl, tmp_path):
+        (tmp_path / "out").mkdir()
+        write_jsonl(tmp_path / "in.jsonl", [*QA[:2], {"text": "?"}])
+
+    @pytest.mark.parametrize("workers", [[], ["--workers", "2"]], ids=["one", "two"])
+    def test_the_rows_are_entered_in_its_list(self, cli, tmp_path, workers):
+        info = tmp_path / "dataset_info.json"
+        info.write_text('{"other": {"file_name": "b.json"}}')
+
+        done = cli([*TO_SHAREGPT, "dataset_info.json", "-q", *workers])
+
+        assert done.code == 6  # a row was refused, and the others are written
+        entries = json.loads(info.read_text())
+        assert list(entries) == ["other", "a"]
+        assert entries["a"]["file_name"] == "out/a.b.jsonl"
+        assert entries["a"]["columns"] == {"messages": "conversations"}
+
+    def test_a_list_that_is_none_is_found_before_the_rows_are_read(self, cli, tmp_path):
+        (tmp_path / "dataset_info.json").write_text("[]")
+
+        done = cli([*TO_SHAREGPT, "dataset_info.json"])
+
+        assert done.code == 3
+        assert done.err == b"vlm-datakit: error: dataset_info.json: not an object of entries\n"
+        assert not (tmp_path / "out" / "a.b.jsonl").exists()
+
+    @pytest.mark.parametrize(
+        ("arguments", "words"),
+        [
+            (["in.jsonl", "a", "--to", "llava"], b"is for --to sharegpt or alpaca, not llava"),
+            (["in.jsonl", "--to", "alpaca"], b"names the file that rows go to: add OUT"),
+        ],
+    )
+    def test_it_is_for_files_that_llama_factory_reads(self, cli, tmp_path, arguments, words):
+        done = cli(["convert", *arguments, "--dataset-info", "dataset_info.json"])
+
+        assert (done.code, words in done.err) == (2, True)
+        assert not (tmp_path / "dataset_info.json").exists()
+
+    def test_pairs_among_other_rows_are_written_and_not_entered(self, cli, write_jsonl, tmp_path):
+        pair = {**SPOKEN, "conversations": SPOKEN["conversations"][:1]}
+        pair |= {"chosen": SPOKEN["conversations"][1], "rejected": {"from": "gpt", "value": "3"}}
+        write_jsonl(tmp_path / "in.jsonl", [SPOKEN, pair])
+
+        done = cli([*TO_SHAREGPT, "dataset_info.json"])
+
+        assert (done.code, b"1 of 2 rows are pairs" in done.err) == (3, True)
+        assert len(parsed((tmp_path / "out" / "a.b.jsonl").read_bytes())) == 2
+        assert not (tmp_path / "dataset_info.json").exists()
+
+
+class TestThroughManyFormats:
+    @pytest.mark.parametrize(
+        "way",
+        [
+            "sharegpt swift llava openai",
+            "llava sharegpt qwen trl",
+            "alpaca swift sharegpt simple",
+            "qwen trl swift alpaca",
+        ],
+    )
+    def test_what_all_of_them_hold_comes_back(self, shell, cli, write_jsonl, tmp_path, way):
+        rows = [{"id": "a", "messages": [{"role": "user", "content": "2?"}, ANSWER]}]
+        write_jsonl(tmp_path / "in.jsonl", rows)
+        steps = [f"vlm-datakit convert --to {name} -q" for name in way.split()]
+
+        done = shell(f"set -o pipefail; cat in.jsonl | {' | '.join(steps)}")
+        back = cli(["convert", "--to", "openai", "-q"], input=done.out.encode())
+
+        assert done.code == 0, done.err
+        contents = [[{"type": "text", "text": text}] for text in ("2?", "2")]
+        assert [turn["content"] for turn in parsed(back.out)[0]["messages"]] == contents
+
+
+ANSWER = {"role": "assistant", "content": "2"}

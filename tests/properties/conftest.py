@@ -6,6 +6,8 @@ Registered by type, so that a test says ``@given(st.from_type(Conversation))``.
 from __future__ import annotations
 
 import io
+from dataclasses import replace
+from itertools import pairwise
 from typing import Any
 
 import hypothesis.strategies as st
@@ -45,8 +47,14 @@ KEYS = [
     *("messages", "role", "content", "type", "text", "image", "image_url", "url", "detail", "id"),
     *("images", "prompt", "completion", "tools", "tool_calls", "tool_call_id", "name", "weight"),
     *("train", "original_role", "system", "response", "output", "bytes", "path"),
+    *("conversations", "from", "value", "chosen", "rejected", "instruction", "input", "history"),
+    *("query", "rejected_response", "objects", "videos", "loss", "loss_scale", "max_pixels"),
+    *("kto_tag", "label"),
 ]
-WORDS = ["system", "developer", "user", "assistant", "tool", "text", "image", "image_url"]
+WORDS = [
+    *("system", "developer", "user", "assistant", "tool", "text", "image", "image_url"),
+    *("human", "gpt", "function_call", "observation", "tool_call", "tool_response"),
+]
 
 
 def picture(kind: str, width: int, height: int) -> Image:
@@ -89,10 +97,22 @@ def messages(role: str, parts: st.SearchStrategy[Part]) -> st.SearchStrategy[Mes
     return st.builds(Message, st.just(role), content, extras(**given_by_role.get(role, {})))
 
 
+@st.composite
+def with_options(draw: st.DrawFn, given: st.SearchStrategy[Message]) -> Message:
+    """Draw a message, now and then with the sizes at which its pictures are looked at."""
+    message = draw(given)
+    places = sum(isinstance(part, ImageRef) for part in message.content)
+    if not places or draw(st.integers(0, 3)):
+        return message
+    some = st.none() | st.fixed_dictionaries({"max_pixels": st.integers(1, 9)})
+    options = draw(st.lists(some, min_size=places, max_size=places).filter(any))
+    return replace(message, extras={**message.extras, "image_options": options})
+
+
 text_parts = st.builds(Text, texts)
 any_parts = st.one_of(text_parts, st.builds(ImageRef, details))
 calls = st.lists(json_objects, min_size=1, max_size=2)
-systems, users = messages("system", text_parts), messages("user", any_parts)
+systems, users = messages("system", text_parts), with_options(messages("user", any_parts))
 answers = st.one_of(
     messages("assistant", text_parts),
     calls.map(lambda found: Message("assistant", (), {"tool_calls": found})),
@@ -128,6 +148,39 @@ def plain_conversations(draw: st.DrawFn) -> Conversation:
     return Conversation((*system, question, answer), tuple(image), draw(ids))
 
 
+named_calls = st.builds(
+    lambda name, arguments: {
+        "type": "function",
+        "function": {"name": name, "arguments": arguments},
+    },
+    *(texts, json_objects),
+)
+plain_texts = st.text(st.characters(codec="utf-8", exclude_characters="<"), max_size=6)
+tagged = st.lists(st.sampled_from([ImageRef(), Text("a\n")]), min_size=1, max_size=3).filter(
+    lambda parts: (Text("a\n"), Text("a\n")) not in pairwise(parts)
+)
+
+
+@st.composite
+def turns(draw: st.DrawFn) -> Conversation:
+    """Draw what rows of turns hold whole: questions with places, answers, calls, and pairs."""
+    whole = [Message("system", (Text(draw(plain_texts)),))] if draw(st.booleans()) else []
+    asked = ["user", *draw(st.lists(st.sampled_from(["user", "tool"]), max_size=2))]
+    for role in asked:
+        flag = draw(st.sampled_from([{}, {}, {}, {"train": False}, {"weight": 0.5}]))
+        whole.append(Message(role, tuple(draw(tagged))))
+        calls = draw(st.sampled_from([[], [], [], *[draw(st.lists(named_calls, max_size=2))]]))
+        said = () if calls else (Text(draw(plain_texts)),)
+        whole.append(Message("assistant", said, {"tool_calls": calls, **flag} if calls else flag))
+    parts = [part for message in whole for part in message.content]
+    places = sum(isinstance(part, ImageRef) for part in parts)
+    images = draw(st.lists(st.sampled_from(PICTURES), min_size=places, max_size=places))
+    other = Message("assistant", (Text(draw(plain_texts)),))
+    is_pair = draw(st.booleans()) and other != whole[-1]
+    boundary, rejected = (len(whole) - 1, (other,)) if is_pair else (None, ())
+    return Conversation(tuple(whole), tuple(images), draw(ids), draw(tools()), boundary, rejected)
+
+
 wild_values = st.recursive(
     st.one_of(st.none(), st.booleans(), st.integers(), st.floats(), texts, st.sampled_from(WORDS)),
     lambda inner: st.one_of(
@@ -156,7 +209,7 @@ def spoiled_rows(draw: st.DrawFn) -> dict[str, Any]:
 
 wild_rows = st.dictionaries(st.sampled_from(KEYS), wild_values, max_size=6)
 
-st.register_type_strategy(Conversation, st.one_of(conversations(), plain_conversations()))
+st.register_type_strategy(Conversation, st.one_of(conversations(), plain_conversations(), turns()))
 st.register_type_strategy(Image, st.sampled_from(PICTURES))
 st.register_type_strategy(
     Row,

@@ -16,7 +16,6 @@ from hypothesis import given, settings
 from vlm_datakit import formats
 from vlm_datakit.checks import checker, plain_checker
 from vlm_datakit.conversation import Converted, Rejected, Row
-from vlm_datakit.formats import FORMATS
 from vlm_datakit.formats.format import Format
 from vlm_datakit.images.resolver import Opener
 from vlm_datakit.plain import PlainRow, PlainRows, conversation_of
@@ -29,12 +28,16 @@ from vlm_datakit.walk import Stages, convert_rows, convert_runs
 from ..batches import batch_of
 
 OPENER: Opener = opener(Limits(), ImagePolicy(), ())
-LAYOUTS = {"openai": "conversation", "simple": "conversation", "trl": "answer"}
+LAYOUTS = {"trl": "answer", "preference": "pair"}  # and conversation
 FIELDS = {
     "openai": ("messages",),
     "simple": ("text", "response"),
     "trl": ("prompt", "completion"),
     "preference": ("prompt", "chosen", "rejected"),
+    "sharegpt": ("conversations",),
+    "llava": ("conversations",),
+    "alpaca": ("instruction", "input", "output"),
+    "swift": ("messages",),
 }
 # Blank, like a control token, or like a picture: what a word is said of, or hardly not.
 TEXTS = st.sampled_from(
@@ -90,11 +93,26 @@ MESSAGES = st.fixed_dictionaries(
 )
 
 
+SAID = wide(OTHERS) | st.sampled_from(["<image>", "<image>\na<image>", "<video>", "a<image>"])
+SPOKEN = st.fixed_dictionaries(
+    {"from": st.sampled_from(["human", "gpt", "human", "gpt", "system", "tool", 7]), "value": SAID},
+    optional={"weight": st.none() | st.just(1)},
+)
+TURNS = st.fixed_dictionaries(
+    {"role": st.one_of(ROLES, ROLES, OTHERS), "content": SAID},
+    optional={"loss": st.none() | st.booleans()},
+)
+
+
 @st.composite
 def rows_of(draw: st.DrawFn, name: str) -> dict[str, Any]:
     """Draw a row that is nearly plain in a format: all of it texts, but for a thing or two."""
-    value = st.lists(MESSAGES, max_size=4) if name == "openai" else wide(OTHERS)
+    values = {"openai": MESSAGES, **dict.fromkeys(("sharegpt", "llava"), SPOKEN), "swift": TURNS}
+    value = st.lists(values[name], max_size=4) if name in values else wide(OTHERS)
     row = {field: draw(value) for field in FIELDS[name]}
+    if name in ("sharegpt", "llava", "swift") and draw(st.booleans()):
+        pictures = PICTURES | st.lists(PICTURES, max_size=2)
+        row[draw(st.sampled_from(["images", "image"]))] = draw(pictures)
     if name == "simple" and draw(st.booleans()):
         row["image"] = draw(PICTURES)
     row |= draw(st.fixed_dictionaries({}, optional={"id": IDS}))
@@ -103,7 +121,7 @@ def rows_of(draw: st.DrawFn, name: str) -> dict[str, Any]:
 
 
 def plain_ways(format_: Format) -> tuple[Stages, Any]:
-    layout = LAYOUTS.get(format_.name, "pair")
+    layout = LAYOUTS.get(format_.name, "conversation")
     stages = Stages(format_.parse, OPENER, checker(layout, with_images=True))
     return stages, plain_checker(formats.plain_of(format_), layout, with_images=True)
 
@@ -121,7 +139,7 @@ def as_objects(found: list[Any]) -> list[Converted | Rejected]:
     return rows
 
 
-@pytest.mark.parametrize("name", FORMATS)
+@pytest.mark.parametrize("name", FIELDS)
 @given(data=st.data())
 @settings(max_examples=400)
 def test_the_shorter_way_leads_to_the_same(name: str, data: st.DataObject) -> None:
@@ -164,7 +182,7 @@ def test_the_arrays_are_the_same(name: str, data: st.DataObject) -> None:
     found = [row for run in runs if isinstance(run, PlainRows) for row in run.rows]
     named = [(f"{number}", row) for number, row in enumerate(found)]
     objects = [(row_id, conversation_of(row)) for row_id, row in named]
-    layout = LAYOUTS.get(name, "pair")
+    layout = LAYOUTS.get(name, "conversation")
 
     for with_images in (True, False):
         short = batch_of(named, layout, with_images=with_images)
@@ -194,10 +212,33 @@ PLAIN_ROWS = {
     "simple": {"id": 7, "image": URIS[1], "text": "What is it?", "response": "Noise."},
     "trl": {"prompt": "2 + 2?", "completion": "4"},
     "preference": {"prompt": "2 + 2?", "chosen": "4", "rejected": "5"},
+    "sharegpt": {
+        "conversations": [
+            {"from": "human", "value": "<image>\nOr <image>?"},
+            {"from": "gpt", "value": "A < B"},
+        ],
+        "images": [URIS[0], URIS[2]],
+    },
+    "llava": {
+        "id": "7",
+        "image": URIS[0],
+        "conversations": [
+            {"from": "human", "value": "<image>\nWhat is it?"},
+            {"from": "gpt", "value": "Noise."},
+        ],
+    },
+    "alpaca": {"instruction": "Add.", "input": "2 + 2", "output": "4"},
+    "swift": {
+        "messages": [
+            {"role": "user", "content": "<image>?"},
+            {"role": "assistant", "content": "Noise."},
+        ],
+        "images": URIS[2],
+    },
 }
 
 
-@pytest.mark.parametrize("name", FORMATS)
+@pytest.mark.parametrize("name", PLAIN_ROWS)
 def test_ordinary_rows_do_take_it(name: str) -> None:
     line = json.dumps(PLAIN_ROWS[name]).encode() + b"\n"
     stages, plain = plain_ways(formats.get(name))

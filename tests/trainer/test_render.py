@@ -262,3 +262,17 @@ def test_a_text_model_refuses_pictures(rows: Any, tiny_words: Path, photos: list
         lay_out(from_columns(row), text_chat, RULE)
 
     assert caught.value.reason is Reason.IMAGE_FOR_TEXT_MODEL
+
+
+def test_extras_that_are_not_the_trainers_change_nothing(
+    rows: Any, chat: Chat, photos: list[bytes]
+) -> None:
+    said = (rows.message("user", rows.IMAGE), rows.message("assistant", "!"))
+    sizes = json.dumps({"0": {"image_options": [{"max_pixels": 3136}], "unheard_of": 7}})
+    plain = rows.chat_row("a", *said, images=photos[:1])
+    sized = rows.chat_row("a", *said, images=photos[:1], extras=sizes)
+
+    found = [lay_out(from_columns(row), chat, RULE) for row in (plain, sized)]
+
+    assert found[0].ids.tolist() == found[1].ids.tolist()
+    assert found[0].labels.tolist() == found[1].labels.tolist()

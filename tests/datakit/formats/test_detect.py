@@ -2,16 +2,27 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
+import orjson
 import pytest
 
 from vlm_datakit.errors import SourceError
+from vlm_datakit.formats import FORMATS
 from vlm_datakit.formats.detect import choose, detect
 
 CHAT = {"messages": [{"role": "user", "content": "?"}]}
 SIMPLE = {"text": "?", "response": "!"}
 TRL = {**CHAT, "images": []}
+TAGGED = {"messages": [{"role": "user", "content": "<image>?"}], "images": ["a.png"]}
+SPOKEN = {"conversations": [{"from": "human", "value": "?"}]}
+PARTS = {"messages": [{"role": "user", "content": [{"type": "text", "text": "?"}]}]}
+IMAGE = {"type": "image", "image": "a.png"}
+NAMED = {"messages": [{"role": "user", "content": [IMAGE]}]}
+SIZED = {"messages": [{"role": "user", "content": [{**IMAGE, "max_pixels": 9}]}]}
+GOLDEN = Path(__file__).parents[2] / "golden"
+CASES = sorted(GOLDEN.glob("*/*/input.jsonl"))
 
 
 @pytest.mark.parametrize(
@@ -19,11 +30,21 @@ TRL = {**CHAT, "images": []}
     [
         pytest.param([CHAT], ["openai"], id="chat"),
         pytest.param([SIMPLE], ["simple"], id="simple"),
-        pytest.param([TRL], ["trl", "openai"], id="trl before chat"),
+        pytest.param([TRL], ["trl", "openai", "swift"], id="trl before chat"),
         pytest.param([{"prompt": "?", "completion": "!"}], ["trl"], id="prompt and completion"),
         pytest.param([SIMPLE, SIMPLE, {"a": 1}], ["simple"], id="most rows"),
         pytest.param([SIMPLE, {"a": 1}], [], id="half of the rows"),
-        pytest.param([{"instruction": "?", "output": "!"}], [], id="Alpaca"),
+        pytest.param(
+            [{"instruction": "?", "output": "!", "text": "?!"}], ["alpaca", "simple"], id="Alpaca"
+        ),
+        pytest.param([TAGGED, *[TRL] * 3], ["swift", "trl", "openai"], id="one row with a place"),
+        pytest.param([SPOKEN, SPOKEN], ["sharegpt"], id="ShareGPT"),
+        pytest.param([{**SPOKEN, "image": "a.png"}, SPOKEN], ["sharegpt"], id="half with an image"),
+        pytest.param([{**SPOKEN, "image": "a.png"}], ["llava", "sharegpt"], id="LLaVA"),
+        pytest.param([SIZED, PARTS, PARTS], ["qwen", "openai"], id="one row with a size"),
+        pytest.param([NAMED, PARTS, PARTS], ["openai", "qwen"], id="one row with a Qwen part"),
+        pytest.param([NAMED, NAMED, PARTS], ["qwen", "openai"], id="most with a Qwen part"),
+        pytest.param([PARTS], ["openai", "qwen"], id="parts that OpenAI has, too"),
         pytest.param([], [], id="no rows"),
     ],
 )
@@ -51,7 +72,7 @@ def test_rows_of_no_known_format_show_their_columns(rows: list[Any], columns: st
 
     assert str(caught.value) == (
         f"a.jsonl: no known format fits rows with the columns {columns}; "
-        "name one with --from (known: openai, simple, trl, preference), "
+        f"name one with --from (known: {', '.join(FORMATS)}), "
         "or say what they are with --map prompt=COLUMN --map response=COLUMN"
     )
 
@@ -64,3 +85,18 @@ def test_rows_that_fit_two_formats_equally_are_left_to_the_caller() -> None:
 
     words = "a.jsonl: rows fit openai and simple equally; name one with --from"
     assert str(caught.value) == words
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: f"{case.parts[-3]}/{case.parts[-2]}")
+def test_golden_rows_tell_their_own_format(case: Path) -> None:
+    lines = case.read_bytes().splitlines()
+    rows = [row for line in lines if isinstance(row := parsed(line), dict)]
+
+    assert choose(detect(rows), rows, "a.jsonl").format.name == case.parts[-3]
+
+
+def parsed(line: bytes) -> Any:
+    try:
+        return orjson.loads(line)
+    except ValueError:
+        return None

@@ -275,3 +275,13 @@ def test_what_has_no_column_is_named() -> None:
 )
 def test_rows_are_recognised_by_their_columns(fields: dict[str, Any], is_known: bool) -> None:
     assert (recognise(fields) is not None) is is_known
+
+
+def test_a_tag_in_a_text_beside_pictures_is_refused() -> None:
+    fields = {"messages": [{"role": "user", "content": "<image>?"}], "images": ["a.png"]}
+
+    with pytest.raises(RowError) as caught:
+        parse(fields)
+    assert (caught.value.reason, caught.value.where) == (Reason.IMAGE_COUNT_DIFFERS, "$.images")
+    assert "--from swift or llava" in caught.value.seen
+    assert parse({**fields, "images": []}).messages[0].content == (Text("<image>?"),)

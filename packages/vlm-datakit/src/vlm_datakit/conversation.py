@@ -46,7 +46,15 @@ class Message:
 
 
 #: What a message may carry beside role and content, as the shard contract lists it.
-MESSAGE_EXTRAS = ("tool_calls", "tool_call_id", "name", "weight", "train", "original_role")
+MESSAGE_EXTRAS = (
+    "tool_calls",
+    "tool_call_id",
+    "name",
+    "weight",
+    "train",
+    "original_role",
+    "image_options",
+)
 
 
 class ImageForm(StrEnum):

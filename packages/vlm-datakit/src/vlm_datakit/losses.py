@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from difflib import get_close_matches
 from enum import StrEnum
 from typing import NamedTuple
 
-from vlm_datakit.conversation import ImageRef, Message
+from vlm_datakit.conversation import Conversation, ImageRef, Message
 from vlm_datakit.errors import UsageError
 
 ALL = "all"
@@ -28,11 +28,15 @@ class Loss(StrEnum):
     DETAIL = "detail"  # in how much detail a picture is looked at
     REJECTED = "rejected"  # the rejected answer is left out
     BOUNDARY = "boundary"  # where the prompt ends
+    SYSTEM = "system"  # the system message is left out
+    IMAGE_OPTIONS = "image-options"  # the size at which a picture is looked at
     UNPAIRED = "unpaired"  # there is no rejected answer, and none is made up
+    TURN_ORDER = "turn-order"  # the target's reader drops rows whose turns do not alternate
+    PLACEHOLDER = "placeholder"  # a text spells <image>, which would be read as a place
 
 
-#: What nobody can consent to: the row would say what nobody said.
-NEVER = frozenset({Loss.UNPAIRED})
+#: What nobody can consent to: the row would say what nobody said, or not be read.
+NEVER = frozenset({Loss.UNPAIRED, Loss.TURN_ORDER, Loss.PLACEHOLDER})
 
 
 class Lost(NamedTuple):
@@ -50,6 +54,7 @@ _OF_EXTRAS = {
     "weight": Loss.FLAGS,
     "train": Loss.FLAGS,
     "original_role": Loss.ROLES,
+    "image_options": Loss.IMAGE_OPTIONS,
 }
 
 
@@ -64,6 +69,37 @@ def details_lost(message: Message, where: str) -> list[Lost]:
     parts = [part for part in message.content if isinstance(part, ImageRef)]
     is_given = [part.detail is not None for part in parts]
     return [Lost(Loss.DETAIL, f"{where}.content", "detail")] * sum(is_given)
+
+
+def boundary_lost(conversation: Conversation) -> list[Lost]:
+    """Name where the prompt ends, if there are answers in it."""
+    prompt = conversation.messages[: conversation.prompt_messages or 0]
+    if not any(message.role == "assistant" for message in prompt):
+        return []
+    return [Lost(Loss.BOUNDARY, "$.completion", "where the prompt ends")]
+
+
+def turns_lost(messages: Sequence[Message], *, runs: bool = False) -> list[Lost]:
+    """Name a turn out of order: after one system message, questions and answers take turns.
+
+    Args:
+        messages: Those of a whole row.
+        runs: Whether what several tools say counts as one turn.
+    """
+    asked, after_tool = False, False
+    start = int(bool(messages) and messages[0].role == "system")
+    for index, message in enumerate(messages[start:], start):
+        is_answer, is_tool = message.role == "assistant", message.role == "tool"
+        is_run = runs and is_tool and after_tool
+        if message.role == "system" or (is_answer is not asked and not is_run):
+            what = (
+                f"the turn of {message.role} after {messages[index - 1].role if index else 'none'}"
+            )
+            return [Lost(Loss.TURN_ORDER, f"$.messages[{index}]", what)]
+        asked, after_tool = not is_answer, is_tool
+    if asked or len(messages) == start:
+        return [Lost(Loss.TURN_ORDER, "$.messages", "a row that ends without an answer")]
+    return []
 
 
 def parse_losses(names: Iterable[str]) -> frozenset[Loss]:

@@ -20,7 +20,7 @@ class Portion:
 
     ``written`` are the lines of the good ones, ``ledger`` those of the refused ones, and
     ``refused`` names the first of these for a person. Rows are counted by reason,
-    and by what was left out of them.
+    by what was left out of them, and by the columns they have.
     """
 
     written: bytes = b""
@@ -30,6 +30,7 @@ class Portion:
     by_reason: Mapping[str, int] = field(default_factory=dict)
     warnings: Mapping[str, int] = field(default_factory=dict)
     losses: Mapping[str, int] = field(default_factory=dict)
+    columns: Mapping[str, int] = field(default_factory=dict)
 
 
 def portion_of(outcome: Rendered | Rejected) -> Portion:
@@ -39,17 +40,20 @@ def portion_of(outcome: Rendered | Rejected) -> Portion:
         return Portion(b"", ledger_line(outcome), refused, by_reason=by_reason)
     warnings = {str(warned.reason): 1 for warned in outcome.warnings}
     losses = {str(lost.loss): 1 for lost in outcome.losses}
-    return Portion(json_line(outcome.row), warnings=warnings, losses=losses)
+    columns = dict.fromkeys(outcome.row, 1)
+    return Portion(json_line(outcome.row), warnings=warnings, losses=losses, columns=columns)
 
 
 def joined(portions: Iterable[Portion]) -> Portion:
     """Return portions that follow each other as one."""
     parts = [*portions]
-    by_reason, warnings, losses = Counter[str](), Counter[str](), Counter[str]()
+    by_reason, warnings = Counter[str](), Counter[str]()
+    losses, columns = Counter[str](), Counter[str]()
     for part in parts:
         by_reason.update(part.by_reason)
         warnings.update(part.warnings)
         losses.update(part.losses)
+        columns.update(part.columns)
     return Portion(
         b"".join(part.written for part in parts),
         b"".join(part.ledger for part in parts),
@@ -58,4 +62,5 @@ def joined(portions: Iterable[Portion]) -> Portion:
         dict(by_reason),
         dict(warnings),
         dict(losses),
+        dict(columns),
     )

@@ -190,6 +190,19 @@ def hold_no_stray_images(fields: Mapping[str, Any], images: Sequence[ImageSource
         raise RowError(Reason.IMAGE_COUNT_DIFFERS, "$.images", seen)
 
 
+def hold_no_bad_answer(fields: Mapping[str, Any], column: str) -> None:
+    """Refuse a row whose answer is marked as one not to give; read without the mark it is taught.
+
+    Raises:
+        RowError: ``layout-differs``.
+
+    Example:
+        >>> hold_no_bad_answer({"kto_tag": True}, "kto_tag")
+    """
+    if fields.get(column) is False:
+        raise RowError(Reason.LAYOUT_DIFFERS, f"$.{column}", "false: an answer marked as bad")
+
+
 def ignored(fields: Mapping[str, Any], known: frozenset[str], where: str) -> tuple[Warned, ...]:
     """Warn of each field that a format does not know and that says something.
 

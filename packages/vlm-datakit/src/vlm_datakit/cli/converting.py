@@ -13,6 +13,7 @@ from typing import IO, TYPE_CHECKING, Any
 import click
 
 from vlm_datakit.cli.options import (
+    FORMAT_NAMES,
     fetch_policy,
     field_mapping,
     format_option,
@@ -43,9 +44,7 @@ if TYPE_CHECKING:
 @click.argument("output", default="-", metavar="[OUT]")
 @format_option
 @mapping_options
-@click.option(
-    "--to", "target", required=True, metavar="FORMAT", help="openai, simple, trl or preference"
-)
+@click.option("--to", "target", required=True, metavar="FORMAT", help=f"{FORMAT_NAMES}, or yours")
 @click.option("--split", metavar="NAME", help="Of an import [default: all, one after the other]")
 @image_root_option
 @picture_options
@@ -70,6 +69,11 @@ if TYPE_CHECKING:
     help="Leave out what the target cannot hold, and count it; repeatable: first-turn, "
     "detail, tools, ... as the command says before it runs, or all.",
 )
+@click.option(
+    "--dataset-info",
+    metavar="FILE",
+    help="Add or replace the entry of OUT in LLaMA-Factory's dataset_info.json.",
+)
 @click.option("--overwrite", is_flag=True, help="Replace OUT and the ledger if they exist.")
 @workers_option
 @quiet_option
@@ -84,6 +88,7 @@ def command(source: str, output: str, **given: Any) -> None:
 
     if output != "-" and output == given["rejects"]:
         raise UsageError(f"{output}: rows and refused rows cannot go into one file")
+    _check_dataset_info(given["dataset_info"], output, given["target"])
     request = ConvertRequest(
         given["format_"],
         given["target"],
@@ -109,6 +114,8 @@ def command(source: str, output: str, **given: Any) -> None:
                 counts.say_first(portion)
             counts.add(portion)
         out.flush()
+    if given["dataset_info"]:
+        counts.enter(Path(given["dataset_info"]), Path(output), request.target)
     counts.conclude(quiet=given["quiet"])
 
 
@@ -130,6 +137,20 @@ def _spelling(output: str, given: dict[str, Any]) -> Spelling:
     base = Path.cwd() if output == "-" else Path(output).absolute().parent
     named = Path(os.path.relpath(Path(folder).absolute(), base)).as_posix()
     return AsFiles(Path(folder), named)
+
+
+def _check_dataset_info(path: str | None, output: str, target: str) -> None:
+    """Hold the file of entries to be one, before the first row is converted."""
+    from vlm_datakit.formats.dataset_info import COLUMNS
+    from vlm_datakit.sinks.dataset_info import read_entries
+
+    if path is None:
+        return
+    if target not in COLUMNS:
+        raise UsageError(f"--dataset-info is for --to {' or '.join(COLUMNS)}, not {target}")
+    if output == "-":
+        raise UsageError("--dataset-info names the file that rows go to: add OUT")
+    read_entries(Path(path))
 
 
 def _portions(
@@ -185,7 +206,7 @@ def _say_losses(request: ConvertRequest, source: Format | None, *, quiet: bool) 
     if quiet:
         return
     never_there = source.cannot_hold if source else frozenset[Loss]()
-    cannot_hold = formats.get(request.target).cannot_hold - never_there
+    cannot_hold = formats.get(request.target).cannot_hold - (never_there - {Loss.TURN_ORDER})
     if refused := sorted(cannot_hold - request.lossy):
         say(f"{request.target} cannot hold, and rows with it are refused: {', '.join(refused)}")
     if left_out := sorted(cannot_hold & request.lossy):
@@ -221,7 +242,7 @@ class _Counts:
     def __init__(self) -> None:
         self._rows = 0
         self._reasons, self._warnings = Counter[str](), Counter[str]()
-        self._losses = Counter[str]()
+        self._losses, self._columns = Counter[str](), Counter[str]()
 
     def add(self, portion: Portion) -> None:
         """Count the rows of a portion."""
@@ -229,12 +250,22 @@ class _Counts:
         self._reasons.update(portion.by_reason)
         self._warnings.update(portion.warnings)
         self._losses.update(portion.losses)
+        self._columns.update(portion.columns)
 
     def say_first(self, portion: Portion) -> None:
         """Name the refused rows of the next portion if they are among the first of all."""
         from vlm_datakit.portions import SHOWN
 
         say_refused(portion.refused[: max(0, SHOWN - self._reasons.total())])
+
+    def enter(self, info: Path, output: Path, target: str) -> None:
+        """Enter the file of rows in LLaMA-Factory's list, by its name without the ending."""
+        from vlm_datakit.formats.dataset_info import dataset_entry
+        from vlm_datakit.sinks.dataset_info import put_entry
+
+        rows = self._rows - self._reasons.total()
+        name = Path(os.path.relpath(output.resolve(), info.resolve().parent)).as_posix()
+        put_entry(info, output.name.split(".")[0], dataset_entry(target, name, self._columns, rows))
 
     def conclude(self, *, quiet: bool) -> None:
         """Say how it went.

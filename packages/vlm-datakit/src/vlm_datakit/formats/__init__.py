@@ -6,13 +6,33 @@ import importlib
 from difflib import get_close_matches
 
 from vlm_datakit.errors import UsageError
-from vlm_datakit.formats import openai, preference, simple, trl
+from vlm_datakit.formats import (
+    alpaca,
+    llava,
+    openai,
+    preference,
+    qwen,
+    sharegpt,
+    simple,
+    swift,
+    trl,
+)
 from vlm_datakit.formats.format import Fields, Format
 from vlm_datakit.plain import Plain, PlainDraft, TextColumns
 
 FORMATS = {
     format_.name: format_
-    for format_ in (openai.FORMAT, simple.FORMAT, trl.FORMAT, preference.FORMAT)
+    for format_ in (
+        openai.FORMAT,
+        simple.FORMAT,
+        trl.FORMAT,
+        preference.FORMAT,
+        sharegpt.FORMAT,
+        llava.FORMAT,
+        alpaca.FORMAT,
+        swift.FORMAT,
+        qwen.FORMAT,
+    )
 }
 
 
@@ -21,6 +41,10 @@ _PLAIN: tuple[tuple[object, Plain], ...] = (
     (simple.parse, simple.plain),
     (trl.parse, trl.plain),
     (preference.parse, preference.plain),
+    (sharegpt.parse, sharegpt.plain),
+    (llava.parse, sharegpt.plain),
+    (alpaca.parse, alpaca.plain),
+    (swift.parse, swift.plain),
 )
 _TEXT_COLUMNS: tuple[tuple[object, TextColumns], ...] = (
     (simple.parse, simple.TEXT_COLUMNS),

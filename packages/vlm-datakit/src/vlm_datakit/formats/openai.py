@@ -25,7 +25,7 @@ from vlm_datakit.conversation import (
 from vlm_datakit.errors import Reason, RowError, quoted
 from vlm_datakit.formats.format import Evidence, Fields, Format
 from vlm_datakit.images.kind import classify
-from vlm_datakit.losses import Loss, Lost
+from vlm_datakit.losses import Loss, Lost, boundary_lost, extras_lost
 from vlm_datakit.plain import PICTURE, TEXT, PlainDraft, Turn
 from vlm_datakit.turns import (
     exact,
@@ -51,7 +51,9 @@ ROLES = {
 }
 _ROW_FIELDS = frozenset({"messages", "tools", "id"})
 _PLAIN_ROLES = ("user", "assistant", "system")
-_EXTRAS = tuple(name for name in MESSAGE_EXTRAS if name != "original_role")  # ours to say
+_OURS = ("original_role", "image_options")  # for us to say, not for rows
+_EXTRAS = tuple(name for name in MESSAGE_EXTRAS if name not in _OURS)
+_KEPT = (*_EXTRAS, "original_role")
 _BARE = frozenset({"role", "content"})
 _MESSAGE_FIELDS = _BARE | {*_EXTRAS}
 _TEXT_FIELDS = frozenset({"type", "text"})
@@ -200,8 +202,8 @@ def render(conversation: Conversation, pictures: Sequence[str]) -> dict[str, Any
 
 def _rendered(message: Message, urls: Any) -> dict[str, Any]:
     parts = [_rendered_part(part, urls) for part in message.content]
-    extras = dict(message.extras)
-    role = extras.pop("original_role", message.role)
+    extras = {name: value for name, value in message.extras.items() if name not in _OURS}
+    role = message.extras.get("original_role", message.role)
     return {"role": role, "content": parts or None, **extras}
 
 
@@ -216,9 +218,9 @@ def _rendered_part(part: Part, urls: Any) -> dict[str, Any]:
 
 def losses(conversation: Conversation) -> tuple[Lost, ...]:
     """Name what a chat row has no place for: the other answer, an inner prompt boundary."""
-    prompt = conversation.messages[: conversation.prompt_messages or 0]
-    boundary = any(message.role == "assistant" for message in prompt)
-    found = [Lost(Loss.BOUNDARY, "$.completion", "where the prompt ends")] if boundary else []
+    found = boundary_lost(conversation)
+    for index, message in enumerate(conversation.messages):
+        found += extras_lost(message, f"$.messages[{index}]", _KEPT)
     if conversation.rejected:
         found.append(Lost(Loss.REJECTED, "$.rejected", "the rejected answer"))
     return tuple(found)
@@ -232,5 +234,5 @@ def recognise(fields: Fields) -> Evidence | None:
     return Evidence(2, "rows have messages with roles") if "role" in messages[0] else None
 
 
-_CANNOT_HOLD = frozenset({Loss.BOUNDARY, Loss.REJECTED})
+_CANNOT_HOLD = frozenset({Loss.BOUNDARY, Loss.REJECTED, Loss.IMAGE_OPTIONS})
 FORMAT = Format("openai", parse, render, losses, recognise, _CANNOT_HOLD)

@@ -28,10 +28,12 @@ from vlm_datakit.formats.format import Evidence, Fields, Format
 from vlm_datakit.formats.openai import ROLES
 from vlm_datakit.images.kind import classify
 from vlm_datakit.losses import Loss, Lost, details_lost, extras_lost
+from vlm_datakit.placeholders import IMAGE
 from vlm_datakit.plain import PlainDraft, TextColumns, Turn
 from vlm_datakit.turns import (
     count_images,
     exact,
+    hold_no_bad_answer,
     ignored,
     json_text,
     list_field,
@@ -40,6 +42,7 @@ from vlm_datakit.turns import (
     plain_id,
     row_id,
     row_warnings,
+    spoken,
     text_field,
 )
 
@@ -56,13 +59,14 @@ def parse(fields: Fields) -> Draft:
 
     Raises:
         RowError: ``field-missing``, ``field-not-text``, ``field-wrong-type``,
-            ``role-unknown``, ``part-unknown``, ``image-count-differs``.
+            ``role-unknown``, ``part-unknown``, ``image-count-differs``, ``layout-differs``.
 
     Example:
         >>> draft = parse({"prompt": "2 + 2?", "completion": "4"})
         >>> draft.prompt_messages, [message.role for message in draft.messages]
         (1, ['user', 'assistant'])
     """
+    hold_no_bad_answer(fields, "label")
     images, is_chat = images_of(fields), _is_chat(fields)
     warnings = list(row_warnings(fields, _used(fields, is_chat=is_chat)))
     boundary = None
@@ -159,12 +163,16 @@ def with_images(
     """Return messages with a place for each picture, in the columns they were read from.
 
     Raises:
-        RowError: ``image-count-differs`` unless there are as many places as pictures.
+        RowError: ``image-count-differs`` unless there are as many places as pictures, and for
+            ``<image>`` in texts beside pictures: TRL would show it as text, which nobody means.
     """
     placed = messages
     if not images and not count_images(messages):
         return messages
     if images and _has_string_contents([fields.get(name) for name in columns]):
+        if any(IMAGE in spoken(message) for message in messages):
+            seen = f"{IMAGE} in a text, which trl leaves there: --from swift or llava binds it"
+            raise RowError(Reason.IMAGE_COUNT_DIFFERS, "$.images", seen)
         placed = _with_leading_images(messages, len(images))
     if count_images(placed) != len(images):
         seen = f"{count_images(placed)} places for {len(images)} images"
@@ -242,6 +250,6 @@ def recognise(fields: Fields) -> Evidence | None:
 
 
 #: Of what stands in messages, as `losses_of` names it.
-MESSAGES_CANNOT_HOLD = frozenset({Loss.FLAGS, Loss.ROLES, Loss.DETAIL})
+MESSAGES_CANNOT_HOLD = frozenset({Loss.FLAGS, Loss.ROLES, Loss.DETAIL, Loss.IMAGE_OPTIONS})
 _CANNOT_HOLD = MESSAGES_CANNOT_HOLD | {Loss.REJECTED}
 FORMAT = Format("trl", parse, render, losses, recognise, _CANNOT_HOLD)
