@@ -1,9 +1,9 @@
 """Rows as people bring them, and what becomes of each: in every other format, or refused.
 
 A case is a folder ``tests/golden/<format>/<case>/`` with ``input.jsonl``, one
-``expected-<format>.jsonl`` for every other format, and ``expected-rejects.jsonl`` (``to``
-names the format that cannot hold the row). ``--update-golden`` writes the expected files
-anew: read them before you commit them.
+``expected-<format>.jsonl`` for its own format and each of `TARGETS`, and
+``expected-rejects.jsonl`` (``to`` names the format that cannot hold the row).
+``--update-golden`` writes the expected files anew: read them before you commit them.
 """
 
 from __future__ import annotations
@@ -29,6 +29,7 @@ from vlm_datakit.walk import Stages, convert_rows
 
 GOLDEN = Path(__file__).parents[1] / "golden"
 CASES = sorted(path.parent for path in GOLDEN.glob("*/*/input.jsonl"))
+TARGETS = ("openai", "simple", "trl", "preference")  # the ways out of most: all of them is too much
 REJECTS = "expected-rejects.jsonl"
 
 
@@ -47,7 +48,7 @@ def walked(case: Path) -> Iterator[Converted | Rejected]:
 def produced(case: Path) -> dict[str, bytes]:
     """Return the expected files of a case by name, as the code makes them now."""
     files: defaultdict[str, bytes] = defaultdict(bytes)
-    targets = [f for name, f in formats.FORMATS.items() if name != case.parent.name]
+    targets = [formats.get(name) for name in dict.fromkeys((case.parent.name, *TARGETS))]
     for outcome in walked(case):
         if isinstance(outcome, Rejected):
             files[REJECTS] += ledger_line(outcome)

@@ -49,7 +49,7 @@ def held_by(conversation: Conversation, format_: Format) -> Conversation:
     """Return the conversation less what means nothing: where a prompt without answers ends."""
     prompt = conversation.messages[: conversation.prompt_messages or 0]
     is_plain = not any(message.role == "assistant" for message in prompt)
-    keeps_boundary = format_.name == "trl" or not is_plain
+    keeps_boundary = format_.name == "trl" or conversation.rejected or not is_plain
     return conversation if keeps_boundary else replace(conversation, prompt_messages=None)
 
 
@@ -69,7 +69,7 @@ def test_a_row_comes_back_equal_exactly_if_no_loss_is_named(
 
 @given(conversation=st.from_type(Conversation))
 def test_chat_rows_lose_nothing_of_a_conversation(conversation: Conversation) -> None:
-    whole = replace(conversation, prompt_messages=None)
+    whole = replace(conversation, prompt_messages=None, rejected=())
 
     assert there_and_back(whole, FORMATS["openai"]) == whole
 

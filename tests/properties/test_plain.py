@@ -16,7 +16,6 @@ from hypothesis import given, settings
 from vlm_datakit import formats
 from vlm_datakit.checks import checker, plain_checker
 from vlm_datakit.conversation import Converted, Rejected, Row
-from vlm_datakit.formats import FORMATS
 from vlm_datakit.formats.format import Format
 from vlm_datakit.images.resolver import Opener
 from vlm_datakit.plain import PlainRow, PlainRows, conversation_of
@@ -29,12 +28,18 @@ from vlm_datakit.walk import Stages, convert_rows, convert_runs
 from ..batches import batch_of
 
 OPENER: Opener = opener(Limits(), ImagePolicy(), ())
-LAYOUTS = {"openai": "conversation", "simple": "conversation", "trl": "answer"}
+LAYOUTS = {
+    "openai": "conversation",
+    "simple": "conversation",
+    "trl": "answer",
+    "qa": "conversation",
+}
 FIELDS = {
     "openai": ("messages",),
     "simple": ("text", "response"),
     "trl": ("prompt", "completion"),
     "preference": ("prompt", "chosen", "rejected"),
+    "qa": ("query", "response"),
 }
 # Blank, like a control token, or like a picture: what a word is said of, or hardly not.
 TEXTS = st.sampled_from(
@@ -121,7 +126,7 @@ def as_objects(found: list[Any]) -> list[Converted | Rejected]:
     return rows
 
 
-@pytest.mark.parametrize("name", FORMATS)
+@pytest.mark.parametrize("name", FIELDS)
 @given(data=st.data())
 @settings(max_examples=400)
 def test_the_shorter_way_leads_to_the_same(name: str, data: st.DataObject) -> None:
@@ -194,10 +199,18 @@ PLAIN_ROWS = {
     "simple": {"id": 7, "image": URIS[1], "text": "What is it?", "response": "Noise."},
     "trl": {"prompt": "2 + 2?", "completion": "4"},
     "preference": {"prompt": "2 + 2?", "chosen": "4", "rejected": "5"},
+    "qa": {"id": 7, "question": "2 + 2?", "answer": "4"},
 }
 
 
-@pytest.mark.parametrize("name", FORMATS)
+def test_every_format_that_has_a_shorter_way_is_here() -> None:
+    none = formats.plain_of(replace(formats.get("simple"), parse=repr))  # type: ignore[arg-type]
+    ways = {name: formats.plain_of(format_) for name, format_ in formats.FORMATS.items()}
+
+    assert {name for name, way in ways.items() if way is not none} == set(FIELDS)
+
+
+@pytest.mark.parametrize("name", FIELDS)
 def test_ordinary_rows_do_take_it(name: str) -> None:
     line = json.dumps(PLAIN_ROWS[name]).encode() + b"\n"
     stages, plain = plain_ways(formats.get(name))

@@ -21,7 +21,7 @@ from ..batches import batch_of
 def in_layout(conversation: Conversation, layout: str) -> Conversation:
     """Return the conversation with the boundary, and the other answer, that a layout has."""
     if layout == "conversation":
-        return replace(conversation, prompt_messages=None)
+        return replace(conversation, prompt_messages=None, rejected=())
     prompt = conversation.prompt_messages or 1
     rejected = conversation.messages[prompt:] if layout == "pair" else ()
     return replace(conversation, prompt_messages=prompt, rejected=rejected)
@@ -44,7 +44,7 @@ def test_rows_come_back_from_their_columns(layout: str, conversations: list[Conv
 @given(conversation=st.from_type(Conversation))
 def test_a_row_of_text_comes_back_without_picture_columns(conversation: Conversation) -> None:
     messages = tuple(Message(m.role, (), m.extras) for m in conversation.messages)
-    row = replace(conversation, messages=messages, images=(), id="7", prompt_messages=None)
+    row = in_layout(replace(conversation, messages=messages, images=(), id="7"), "conversation")
 
     batch = batch_of([("7", row)], "conversation", with_images=False)
 

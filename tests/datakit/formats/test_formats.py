@@ -15,12 +15,8 @@ from vlm_datakit.formats.format import Fields
 
 
 def test_every_format_is_in_the_table_under_its_name() -> None:
-    assert {name: f.name for name, f in formats.FORMATS.items()} == {
-        "openai": "openai",
-        "simple": "simple",
-        "trl": "trl",
-        "preference": "preference",
-    }
+    assert [format_.name for format_ in formats.FORMATS.values()] == [*formats.FORMATS]
+    assert len(formats.FORMATS) == len({id(format_) for format_ in formats.FORMATS.values()})
 
 
 @pytest.mark.parametrize("name", ["openai", "vlm_datakit.formats.openai:FORMAT"])
@@ -50,7 +46,7 @@ def test_a_format_that_parses_otherwise_has_no_plain_rows() -> None:
     ("name", "words"),
     [
         pytest.param("opena", "did you mean openai?", id="nearly"),
-        pytest.param("sharegpt", "known are openai, simple, trl, preference", id="unknown"),
+        pytest.param("chatml", "known are openai, simple, trl, preference", id="unknown"),
         pytest.param(
             "", "unknown format '': known are openai, simple, trl, preference", id="nothing"
         ),

@@ -7,7 +7,7 @@ from difflib import get_close_matches
 from enum import StrEnum
 from typing import NamedTuple
 
-from vlm_datakit.conversation import ImageRef, Message
+from vlm_datakit.conversation import Conversation, ImageRef, Message
 from vlm_datakit.errors import UsageError
 
 ALL = "all"
@@ -16,7 +16,11 @@ ALL = "all"
 class Loss(StrEnum):
     """What becomes of a row that does not fit. Public: documented, never renamed."""
 
+    SYSTEM = "system"  # the system message is left out
     FIRST_TURN = "first-turn"  # questions and answers after the first are left out
+    LAST_TURN = "last-turn"  # a question that nobody answers is left out
+    QUESTION = "question"  # the target has one question for all rows
+    IMAGES = "images"  # all pictures are left out
     FIRST_IMAGE = "first-image"  # pictures after the first
     IMAGE_PLACE = "image-place"  # pictures stand elsewhere in the conversation
     JOINED_TEXTS = "joined-texts"  # text parts, or messages of one role, become one
@@ -29,10 +33,12 @@ class Loss(StrEnum):
     REJECTED = "rejected"  # the rejected answer is left out
     BOUNDARY = "boundary"  # where the prompt ends
     UNPAIRED = "unpaired"  # there is no rejected answer, and none is made up
+    NO_IMAGE = "no-image"  # there is no picture, and none is made up
+    TURN_MARKERS = "turn-markers"  # a text would be read as several turns
 
 
 #: What nobody can consent to: the row would say what nobody said.
-NEVER = frozenset({Loss.UNPAIRED})
+NEVER = frozenset({Loss.UNPAIRED, Loss.NO_IMAGE, Loss.TURN_MARKERS})
 
 
 class Lost(NamedTuple):
@@ -64,6 +70,14 @@ def details_lost(message: Message, where: str) -> list[Lost]:
     parts = [part for part in message.content if isinstance(part, ImageRef)]
     is_given = [part.detail is not None for part in parts]
     return [Lost(Loss.DETAIL, f"{where}.content", "detail")] * sum(is_given)
+
+
+def boundary_lost(conversation: Conversation) -> list[Lost]:
+    """Name where the prompt ends, if there are answers in it."""
+    prompt = conversation.messages[: conversation.prompt_messages or 0]
+    if not any(message.role == "assistant" for message in prompt):
+        return []
+    return [Lost(Loss.BOUNDARY, "$.completion", "where the prompt ends")]
 
 
 def parse_losses(names: Iterable[str]) -> frozenset[Loss]:

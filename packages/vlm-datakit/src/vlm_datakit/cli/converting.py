@@ -39,7 +39,11 @@ if TYPE_CHECKING:
 @click.argument("output", default="-", metavar="[OUT]")
 @format_option
 @click.option(
-    "--to", "target", required=True, metavar="FORMAT", help="openai, simple, trl or preference"
+    "--to",
+    "target",
+    required=True,
+    metavar="FORMAT",
+    help="openai, simple, trl, ... as `vlm-datakit schema` lists them",
 )
 @click.option("--split", metavar="NAME", help="Of an import [default: all, one after the other]")
 @image_root_option

@@ -16,7 +16,7 @@ format_option = click.option(
     default="auto",
     show_default=True,
     metavar="FORMAT",
-    help="openai, simple, trl, preference, or pkg.module:NAME",
+    help="openai, simple, trl, ... as `vlm-datakit schema` lists them, or pkg.module:NAME",
 )
 image_root_option = click.option(
     "--image-root",

@@ -6,13 +6,37 @@ import importlib
 from difflib import get_close_matches
 
 from vlm_datakit.errors import UsageError
-from vlm_datakit.formats import openai, preference, simple, trl
+from vlm_datakit.formats import (
+    anthropic,
+    cauldron,
+    classification,
+    openai,
+    oumi,
+    preference,
+    qa,
+    simple,
+    transcript,
+    trl,
+    vqa,
+)
 from vlm_datakit.formats.format import Fields, Format
 from vlm_datakit.plain import Plain, PlainDraft
 
 FORMATS = {
     format_.name: format_
-    for format_ in (openai.FORMAT, simple.FORMAT, trl.FORMAT, preference.FORMAT)
+    for format_ in (
+        openai.FORMAT,
+        simple.FORMAT,
+        trl.FORMAT,
+        preference.FORMAT,
+        anthropic.FORMAT,
+        oumi.FORMAT,
+        cauldron.FORMAT,
+        vqa.FORMAT,
+        classification.FORMAT,
+        qa.FORMAT,
+        transcript.FORMAT,
+    )
 }
 
 
@@ -21,6 +45,7 @@ _PLAIN: tuple[tuple[object, Plain], ...] = (
     (simple.parse, simple.plain),
     (trl.parse, trl.plain),
     (preference.parse, preference.plain),
+    (qa.parse, qa.plain),
 )
 
 

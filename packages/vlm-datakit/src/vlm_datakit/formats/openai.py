@@ -25,7 +25,7 @@ from vlm_datakit.conversation import (
 from vlm_datakit.errors import Reason, RowError, quoted
 from vlm_datakit.formats.format import Evidence, Fields, Format
 from vlm_datakit.images.kind import classify
-from vlm_datakit.losses import Loss, Lost
+from vlm_datakit.losses import Loss, Lost, boundary_lost
 from vlm_datakit.plain import PICTURE, TEXT, PlainDraft, Turn
 from vlm_datakit.turns import (
     exact,
@@ -216,9 +216,7 @@ def _rendered_part(part: Part, urls: Any) -> dict[str, Any]:
 
 def losses(conversation: Conversation) -> tuple[Lost, ...]:
     """Name what a chat row has no place for: the other answer, an inner prompt boundary."""
-    prompt = conversation.messages[: conversation.prompt_messages or 0]
-    boundary = any(message.role == "assistant" for message in prompt)
-    found = [Lost(Loss.BOUNDARY, "$.completion", "where the prompt ends")] if boundary else []
+    found = boundary_lost(conversation)
     if conversation.rejected:
         found.append(Lost(Loss.REJECTED, "$.rejected", "the rejected answer"))
     return tuple(found)

@@ -162,7 +162,7 @@ def with_images(
     placed = messages
     if not images and not count_images(messages):
         return messages
-    if images and _has_string_contents([fields.get(name) for name in columns]):
+    if images and has_string_contents([fields.get(name) for name in columns]):
         placed = _with_leading_images(messages, len(images))
     if count_images(placed) != len(images):
         seen = f"{count_images(placed)} places for {len(images)} images"
@@ -179,7 +179,8 @@ def _with_leading_images(messages: tuple[Message, ...], images: int) -> tuple[Me
     return (*messages[:index], replace(messages[index], content=content), *messages[index + 1 :])
 
 
-def _has_string_contents(values: Sequence[Any]) -> bool:
+def has_string_contents(values: Sequence[Any]) -> bool:
+    """Whether no message in these columns has parts, so that pictures have no places."""
     return not any(
         isinstance(message, Mapping) and isinstance(message.get("content"), (list, tuple))
         for value in values
