@@ -137,5 +137,7 @@ TURNS_CANNOT_HOLD = frozenset(
     {Loss.SYSTEM, Loss.ROLES, Loss.JOINED_TEXTS, Loss.NAMES, Loss.TOOL_CALLS, Loss.FLAGS}
     | {Loss.TOOLS, Loss.REJECTED, Loss.BOUNDARY}
 )
-#: The same as `losses_of_one` names it.
-ONE_CANNOT_HOLD = TURNS_CANNOT_HOLD - {Loss.BOUNDARY} | {Loss.FIRST_TURN}
+#: The same of one question and its answer, as `losses_of_one` names it.
+ONE_CANNOT_HOLD = TURNS_CANNOT_HOLD | {Loss.FIRST_TURN, Loss.LAST_TURN}
+#: Of pictures, where there are none.
+NO_IMAGES = frozenset({Loss.IMAGES, Loss.FIRST_IMAGE, Loss.IMAGE_PLACE, Loss.DETAIL})

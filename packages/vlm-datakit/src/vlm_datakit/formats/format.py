@@ -35,7 +35,7 @@ class Format:
             What `losses` names is left out.
         losses: What of a conversation the format cannot hold; empty if all comes back.
         recognise: Evidence that a row is of this format, or None.
-        cannot_hold: The kinds of all that `losses` may ever name.
+        cannot_hold: The kinds of all that `losses` may ever name, and all that its rows never have.
     """
 
     name: str

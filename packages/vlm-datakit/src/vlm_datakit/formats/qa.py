@@ -8,6 +8,7 @@ from typing import Any
 from vlm_datakit.conversation import Conversation, Draft
 from vlm_datakit.errors import Reason, RowError
 from vlm_datakit.formats.dialogue import (
+    NO_IMAGES,
     ONE_CANNOT_HOLD,
     asked,
     first_pair,
@@ -15,7 +16,7 @@ from vlm_datakit.formats.dialogue import (
     losses_of_one,
 )
 from vlm_datakit.formats.format import Evidence, Fields, Format
-from vlm_datakit.losses import Loss, Lost
+from vlm_datakit.losses import Lost
 from vlm_datakit.plain import PlainDraft, Turn
 from vlm_datakit.turns import (
     hold_no_stray_images,
@@ -99,5 +100,5 @@ def recognise(fields: Fields) -> Evidence | None:
     return Evidence(2, f"rows have {pairs[0][0]} and {pairs[0][1]}")
 
 
-_CANNOT_HOLD = ONE_CANNOT_HOLD | {Loss.IMAGES}
+_CANNOT_HOLD = ONE_CANNOT_HOLD | NO_IMAGES
 FORMAT = Format("qa", parse, render, losses, recognise, _CANNOT_HOLD)

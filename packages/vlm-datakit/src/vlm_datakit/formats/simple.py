@@ -127,7 +127,8 @@ def recognise(fields: Fields) -> Evidence | None:
 
 
 _CANNOT_HOLD = frozenset(
-    {Loss.FIRST_TURN, Loss.FIRST_IMAGE, Loss.IMAGE_PLACE, Loss.JOINED_TEXTS, Loss.ROLES}
-    | {Loss.NAMES, Loss.TOOLS, Loss.TOOL_CALLS, Loss.FLAGS, Loss.DETAIL, Loss.REJECTED}
+    {Loss.FIRST_TURN, Loss.LAST_TURN, Loss.FIRST_IMAGE, Loss.IMAGE_PLACE, Loss.JOINED_TEXTS}
+    | {Loss.ROLES, Loss.NAMES, Loss.TOOLS, Loss.TOOL_CALLS, Loss.FLAGS, Loss.DETAIL}
+    | {Loss.REJECTED, Loss.BOUNDARY}
 )
 FORMAT = Format("simple", parse, render, losses, recognise, _CANNOT_HOLD)

@@ -15,6 +15,7 @@ from typing import Any
 from vlm_datakit.conversation import Conversation, Draft, Message, Text
 from vlm_datakit.errors import Reason, RowError, quoted
 from vlm_datakit.formats.dialogue import (
+    NO_IMAGES,
     TURNS_CANNOT_HOLD,
     images_lost,
     losses_of_turns,
@@ -130,5 +131,5 @@ def _begins(value: Any) -> bool:
     return isinstance(value, str) and value.startswith(_START)
 
 
-_CANNOT_HOLD = TURNS_CANNOT_HOLD - {Loss.REJECTED} | {Loss.IMAGES, Loss.TURN_MARKERS}
+_CANNOT_HOLD = TURNS_CANNOT_HOLD - {Loss.REJECTED} | NO_IMAGES | {Loss.TURN_MARKERS}
 FORMAT = Format("transcript", parse, render, losses, recognise, _CANNOT_HOLD)
