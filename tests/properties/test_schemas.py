@@ -71,7 +71,9 @@ def changed_rows(draw: st.DrawFn, name: str) -> dict[str, Any]:
     else:
         rendered = row_of(draw(st.from_type(Conversation)), FORMATS[name])
         row = orjson.loads(orjson.dumps(rendered))
-    keys = sorted(validator(name).schema["properties"].keys() | {"image", "images", "prompt"})
+    keys = sorted(
+        validator(name).schema.get("properties", {}).keys() | {"image", "images", "prompt"}
+    )
     for _ in range(draw(st.integers(0, 3))):
         holder = draw(st.sampled_from(holders(row)))
         value = deepcopy(draw(st.sampled_from(VALUES)))
