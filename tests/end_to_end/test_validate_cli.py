@@ -50,6 +50,22 @@ class TestRows:
         assert checked["by_reason"] == imported["by_reason"]
         assert (checked["good"], checked["images"]) == (imported["written"], imported["images"])
 
+    def test_ids_that_stand_twice_and_lengths_far_out_are_told(self, cli, write_jsonl, tmp_path):
+        rows = [{**row, "id": f"row {n % 5}"} for n, row in enumerate(QA)]
+        write_jsonl(tmp_path / "qa.jsonl", [*rows, BAD, {"text": "?" * 2_000, "response": ""}])
+
+        told = cli(["validate", "qa.jsonl"]).err.decode().splitlines()
+        odd = json.loads(cli(["validate", "qa.jsonl", "--json"]).out)["oddities"]
+
+        assert told[-5:-1] == [
+            "rows with the id of an earlier row: 1",
+            "  qa.jsonl:6 = qa.jsonl:1",
+            "longest rows, in characters: 2,000 (qa.jsonl:8), 8 (qa.jsonl:6), 7 (qa.jsonl:1)",
+            "shortest answers, in characters: 0 (qa.jsonl:8), 1 (qa.jsonl:1), 1 (qa.jsonl:2)",
+        ]
+        assert (odd["repeated_ids"], odd["repeats"]) == (1, [["qa.jsonl:6", "qa.jsonl:1"]])
+        assert odd["shortest_answers"][0] == {"origin": "qa.jsonl:8", "chars": 0}
+
 
 class TestAFinishedImport:
     @pytest.fixture

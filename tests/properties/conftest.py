@@ -13,6 +13,7 @@ from typing import Any
 import hypothesis.strategies as st
 import orjson
 import PIL.Image
+from hypothesis import assume
 
 from vlm_datakit.conversation import (
     Conversation,
@@ -26,6 +27,7 @@ from vlm_datakit.conversation import (
 )
 from vlm_datakit.formats import FORMATS
 from vlm_datakit.formats.format import row_of
+from vlm_datakit.turns import count_images
 
 # Found by readers that guess: numbers, null, dates, other normal forms, line ends of other systems.
 TRICKY = [
@@ -49,7 +51,8 @@ KEYS = [
     *("train", "original_role", "system", "response", "output", "bytes", "path"),
     *("conversations", "from", "value", "chosen", "rejected", "instruction", "input", "history"),
     *("query", "rejected_response", "objects", "videos", "loss", "loss_scale", "max_pixels"),
-    *("kto_tag", "label"),
+    *("kto_tag", "label", "question", "answer", "answers", "texts", "assistant"),
+    *("source", "data", "media_type", "tool_use_id", "binary", "conversation_id"),
 ]
 WORDS = [
     *("system", "developer", "user", "assistant", "tool", "text", "image", "image_url"),
@@ -117,6 +120,8 @@ answers = st.one_of(
     messages("assistant", text_parts),
     calls.map(lambda found: Message("assistant", (), {"tool_calls": found})),
 )
+markers = st.sampled_from(["\n\nHuman: a", "b\n", "\n\nAssistant:", "Human: c", " d "])
+dialogue_texts = st.one_of(texts, texts, markers)
 ids = st.one_of(st.none(), texts.filter(bool))
 
 
@@ -181,6 +186,35 @@ def turns(draw: st.DrawFn) -> Conversation:
     return Conversation(tuple(whole), tuple(images), draw(ids), draw(tools()), boundary, rejected)
 
 
+@st.composite
+def dialogues(draw: st.DrawFn) -> Conversation:
+    """Draw questions and answers in turn, all pictures in front, or a pair of such answers."""
+    texts = draw(st.lists(dialogue_texts, min_size=2, max_size=6))
+    texts = texts[: len(texts) // 2 * 2]
+    image = draw(st.lists(st.sampled_from(PICTURES), max_size=2))
+    roles = ("user", "assistant") * 3
+    turns = [Message(role, (Text(text),)) for role, text in zip(roles, texts, strict=False)]
+    turns[0] = Message("user", (*[ImageRef() for _ in image], Text(texts[0])))
+    whole = Conversation(tuple(turns), tuple(image), draw(ids))
+    if draw(st.booleans()):
+        return whole
+    other = Message("assistant", (Text(f"{draw(dialogue_texts)}."),))
+    assume(other != turns[-1])
+    return replace(whole, prompt_messages=len(turns) - 1, rejected=(other,))
+
+
+@st.composite
+def pairs(draw: st.DrawFn) -> Conversation:
+    """Draw a conversation with another answer, which may begin in any way."""
+    whole = draw(conversations())
+    boundary = draw(st.integers(1, len(whole.messages) - 1))
+    chosen = whole.messages[boundary:]
+    other = draw(st.sampled_from([(), whole.messages[:boundary], chosen[:1]]))
+    rejected = (*draw(st.sampled_from([other, *[()] * 3])), draw(answers))
+    assume(rejected != chosen and not count_images(rejected))
+    return replace(whole, prompt_messages=boundary, rejected=rejected)
+
+
 wild_values = st.recursive(
     st.one_of(st.none(), st.booleans(), st.integers(), st.floats(), texts, st.sampled_from(WORDS)),
     lambda inner: st.one_of(
@@ -209,7 +243,10 @@ def spoiled_rows(draw: st.DrawFn) -> dict[str, Any]:
 
 wild_rows = st.dictionaries(st.sampled_from(KEYS), wild_values, max_size=6)
 
-st.register_type_strategy(Conversation, st.one_of(conversations(), plain_conversations(), turns()))
+st.register_type_strategy(
+    Conversation,
+    st.one_of(conversations(), plain_conversations(), turns(), dialogues(), pairs()),
+)
 st.register_type_strategy(Image, st.sampled_from(PICTURES))
 st.register_type_strategy(
     Row,

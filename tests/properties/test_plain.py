@@ -38,6 +38,7 @@ FIELDS = {
     "llava": ("conversations",),
     "alpaca": ("instruction", "input", "output"),
     "swift": ("messages",),
+    "qa": ("query", "response"),
 }
 # Blank, like a control token, or like a picture: what a word is said of, or hardly not.
 TEXTS = st.sampled_from(
@@ -235,10 +236,18 @@ PLAIN_ROWS = {
         ],
         "images": URIS[2],
     },
+    "qa": {"id": 7, "question": "2 + 2?", "answer": "4"},
 }
 
 
-@pytest.mark.parametrize("name", PLAIN_ROWS)
+def test_every_format_that_has_a_shorter_way_is_here() -> None:
+    none = formats.plain_of(replace(formats.get("simple"), parse=repr))  # type: ignore[arg-type]
+    ways = {name: formats.plain_of(format_) for name, format_ in formats.FORMATS.items()}
+
+    assert {name for name, way in ways.items() if way is not none} == set(FIELDS)
+
+
+@pytest.mark.parametrize("name", FIELDS)
 def test_ordinary_rows_do_take_it(name: str) -> None:
     line = json.dumps(PLAIN_ROWS[name]).encode() + b"\n"
     stages, plain = plain_ways(formats.get(name))

@@ -8,11 +8,16 @@ from typing import Any
 import orjson
 import pytest
 
-from vlm_datakit.errors import SourceError
+from vlm_datakit.errors import RowError, SourceError
 from vlm_datakit.formats import FORMATS
 from vlm_datakit.formats.detect import choose, detect
 
+GOLDEN = Path(__file__).parents[2] / "golden"
 CHAT = {"messages": [{"role": "user", "content": "?"}]}
+BLOCK = {"role": "user", "content": [{"type": "tool_result", "tool_use_id": "a"}]}
+PART = {"role": "user", "content": [{"type": "text", "content": "?"}]}
+TURNS = "\n\nHuman: ?\n\nAssistant: !"
+ASKED, QA = {"prompt": "?", "completion": "!"}, {"question": "?", "answer": "!"}
 SIMPLE = {"text": "?", "response": "!"}
 TRL = {**CHAT, "images": []}
 TAGGED = {"messages": [{"role": "user", "content": "<image>?"}], "images": ["a.png"]}
@@ -70,9 +75,10 @@ def test_rows_of_no_known_format_show_their_columns(rows: list[Any], columns: st
     with pytest.raises(SourceError) as caught:
         choose(detect(rows), rows, "a.jsonl")
 
+    known = ", ".join(FORMATS)
     assert str(caught.value) == (
         f"a.jsonl: no known format fits rows with the columns {columns}; "
-        f"name one with --from (known: {', '.join(FORMATS)}), "
+        f"name one with --from (known: {known}), "
         "or say what they are with --map prompt=COLUMN --map response=COLUMN"
     )
 
@@ -100,3 +106,58 @@ def parsed(line: bytes) -> Any:
         return orjson.loads(line)
     except ValueError:
         return None
+
+
+@pytest.mark.parametrize("name", FORMATS)
+def test_rows_that_a_format_reads_are_told_from_those_of_all_others(name: str) -> None:
+    """Of golden rows, each alone; chat rows that say nothing of their own are openai's."""
+    for line in b"".join(c.read_bytes() for c in GOLDEN.glob(f"{name}/*/input.jsonl")).splitlines():
+        try:
+            row = orjson.loads(line)
+            FORMATS[name].parse(row)
+        except (ValueError, AttributeError, RowError):  # no JSON, no row, no good row
+            continue
+        guesses = detect([row])
+        if guesses:
+            assert choose(guesses, [row], line.decode()).format.name in (name, "openai")
+
+
+@pytest.mark.parametrize(
+    ("row", "name"),
+    [
+        pytest.param({"messages": [BLOCK]}, "anthropic", id="a block"),
+        pytest.param({**CHAT, "system": "s"}, "anthropic", id="system beside"),
+        pytest.param({**CHAT, "tools": []}, "openai", id="tools beside"),
+        pytest.param({"messages": [PART]}, "oumi", id="a part"),
+        pytest.param({**CHAT, "conversation_id": "a"}, "oumi", id="a conversation's id"),
+        pytest.param({"question": "?", "answer": "!"}, "qa", id="two columns"),
+        pytest.param({"question": "?", "answer": "!", "image": "a"}, "vqa", id="and a picture"),
+        pytest.param({"question": "?", "answers": ["!"], "image": None}, "vqa", id="answers"),
+        pytest.param({"prompt": "?", "response": "!"}, "qa", id="prompt and response"),
+        pytest.param({"image": "a", "label": 7}, "classification", id="a number"),
+        pytest.param({"text": "?", "response": "!", "image": "a", "label": "b"}, "simple", id="by"),
+        pytest.param(
+            {"prompt": "?", "completion": "!", "image": 0, "label": True}, "trl", id="KTO"
+        ),
+        pytest.param({"chosen": TURNS, "rejected": TURNS}, "transcript", id="transcripts"),
+        pytest.param({"text": TURNS}, "transcript", id="a transcript"),
+        pytest.param({"chosen": CHAT["messages"], "rejected": CHAT["messages"]}, "preference"),
+        pytest.param({"images": [], "texts": [{"user": "?", "assistant": "!"}]}, "cauldron"),
+    ],
+)
+def test_what_rows_have_of_their_own_tells_their_format(row: dict[str, Any], name: str) -> None:
+    assert choose(detect([row]), [row], "a.jsonl").format.name == name
+
+
+@pytest.mark.parametrize(
+    "row",
+    [
+        pytest.param({"question": "?", "answer": "!", "context": "c"}, id="a context"),
+        pytest.param({"instruction": "?", "response": "!", "input": "c"}, id="an input"),
+        pytest.param({**QA, "query": "?", "response": "!"}, id="two pairs"),
+        pytest.param({"image": "a", "label": True}, id="a flag"),
+        pytest.param({"chosen": "a", "rejected": "b"}, id="answers without a prompt"),
+    ],
+)
+def test_rows_that_need_more_are_not_guessed(row: dict[str, Any]) -> None:
+    assert detect([row]) == []

@@ -92,10 +92,107 @@ def test_the_rejected_answer_is_held_to_the_same(
     assert caught.value.args[:2] == (reason, where)
 
 
-def test_a_pair_is_a_layout_of_its_own_and_no_other_format_holds_it() -> None:
+def test_a_pair_is_a_layout_of_its_own_and_needs_a_rejected_answer() -> None:
     pair = parse(TEXTS).with_images(())
 
     assert (layout_of(pair), FORMAT.losses(pair)) == ("pair", ())
     assert [lost.what for lost in FORMAT.losses(Conversation(pair.messages))] == [
         "a row without a rejected answer"
     ]
+
+
+QUESTION = {"role": "user", "content": "2 + 2?"}
+ANSWERS = [{"role": "assistant", "content": text} for text in ("4", "5")]
+WHOLE = {"chosen": [QUESTION, ANSWERS[0]], "rejected": [QUESTION, ANSWERS[1]]}
+
+
+@pytest.mark.parametrize("prompt", [None, "2 + 2?", [QUESTION]], ids=["none", "text", "messages"])
+def test_the_prompt_is_what_both_conversations_begin_with(prompt: Any) -> None:
+    draft = parse({**WHOLE, "prompt": prompt})
+
+    assert draft == parse(TEXTS)
+
+
+def test_a_prompt_of_messages_says_where_it_ends() -> None:
+    further = [QUESTION, {"role": "assistant", "content": "Sure?"}, QUESTION]
+    row = {"chosen": [*further, ANSWERS[0]], "rejected": [*further, ANSWERS[1]]}
+
+    assert parse(row).prompt_messages == 3
+    assert parse({**row, "prompt": further[:1]}).prompt_messages == 1
+
+
+def test_a_picture_in_both_conversations_is_one_picture() -> None:
+    shown = {"role": "user", "content": [{"type": "image"}, {"type": "text", "text": "?"}]}
+    row = {name: [shown, answer] for name, answer in zip(WHOLE, ANSWERS, strict=True)}
+
+    draft = parse({**row, "images": ["a.png"]})
+
+    assert draft.messages[0].content == (ImageRef(), Text("?"))
+    assert draft.rejected == (turn("assistant", "5"),)
+
+
+OTHER = {"role": "user", "content": "3 + 3?"}
+
+
+@pytest.mark.parametrize(
+    ("fields", "reason", "where"),
+    [
+        pytest.param(
+            {**WHOLE, "prompt": "3 + 3?"}, Reason.PROMPT_DIFFERS, "$.prompt", id="another text"
+        ),
+        pytest.param(
+            {**WHOLE, "prompt": [OTHER]}, Reason.PROMPT_DIFFERS, "$.prompt", id="other messages"
+        ),
+        pytest.param({**WHOLE, "prompt": 7}, Reason.FIELD_NOT_TEXT, "$.prompt", id="a number"),
+        pytest.param(
+            {**WHOLE, "rejected": [OTHER, ANSWERS[1]]},
+            Reason.PROMPT_DIFFERS,
+            "$.rejected",
+            id="two questions",
+        ),
+        pytest.param(
+            {**WHOLE, "chosen": [QUESTION, OTHER, ANSWERS[0]]},
+            Reason.PROMPT_DIFFERS,
+            "$.rejected",
+            id="a question more",
+        ),
+        pytest.param(
+            {**WHOLE, "rejected": WHOLE["chosen"]}, Reason.PAIR_EQUAL, "$.rejected", id="equal"
+        ),
+        pytest.param(
+            {**WHOLE, "rejected": [QUESTION]}, Reason.ANSWER_MISSING, "$.rejected", id="no answer"
+        ),
+        pytest.param(
+            {**WHOLE, "rejected": [QUESTION], "prompt": [QUESTION]},
+            Reason.ANSWER_MISSING,
+            "$.rejected",
+            id="no answer to a given prompt",
+        ),
+        pytest.param(
+            {**WHOLE, "prompt": "2 + 2?", "rejected": "5"},
+            Reason.PROMPT_DIFFERS,
+            "$.chosen",
+            id="one whole, one answer",
+        ),
+        pytest.param(
+            {**TEXTS, "prompt": "<image>?", "image": "a.png"},
+            Reason.IMAGE_COUNT_DIFFERS,
+            "$.prompt",
+            id="a place spelled in a text",
+        ),
+    ],
+)
+def test_conversations_that_are_no_pair_are_refused(
+    fields: dict[str, Any], reason: Reason, where: str
+) -> None:
+    with pytest.raises(RowError) as caught:
+        parse(fields)
+
+    assert caught.value.args[:2] == (reason, where)
+
+
+def test_an_answer_that_begins_with_a_question_is_a_loss() -> None:
+    messages = (turn("user", "a"), turn("user", "b"), turn("assistant", "c"))
+    pair = Conversation(messages, prompt_messages=1, rejected=(turn("assistant", "d"),))
+
+    assert [lost.loss for lost in FORMAT.losses(pair)] == ["boundary"]

@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     from vlm_datakit.runner.on_ray import RayCluster
     from vlm_datakit.runner.run import RunOptions
     from vlm_datakit.samples import make_samples
+    from vlm_datakit.schemas import schema
     from vlm_datakit.shards.reader import ShardSet, open_shards
     from vlm_datakit.validation import validate_import
 
@@ -62,6 +63,7 @@ _HOMES = {
     "runner.on_ray": ("RayCluster",),
     "runner.run": ("RunOptions",),
     "samples": ("make_samples",),
+    "schemas": ("schema",),
     "shards.reader": ("ShardSet", "open_shards"),
     "validation": ("validate_import",),
 }  # fmt: skip
@@ -104,6 +106,7 @@ __all__ = [
     "make_samples",
     "mapping_of",
     "open_shards",
+    "schema",
     "validate_import",
 ]
 

@@ -43,11 +43,13 @@ class Reason(StrEnum):
     ROLES_OUT_OF_ORDER = "roles-out-of-order"
     PART_UNKNOWN = "part-unknown"
     ANSWER_MISSING = "answer-missing"
+    ANSWERS_DIFFER = "answers-differ"
     ANSWER_EMPTY = "answer-empty"
     ENDS_WITHOUT_ANSWER = "ends-without-answer"
     LITERAL_SPECIAL_TOKEN = "literal-special-token"  # noqa: S105 - not a password
     LAYOUT_DIFFERS = "layout-differs"
     PAIR_EQUAL = "pair-equal"
+    PROMPT_DIFFERS = "prompt-differs"
     # the pictures
     IMAGE_COUNT_DIFFERS = "image-count-differs"
     IMAGE_IN_ANSWER = "image-in-answer"

@@ -16,7 +16,11 @@ ALL = "all"
 class Loss(StrEnum):
     """What becomes of a row that does not fit. Public: documented, never renamed."""
 
+    SYSTEM = "system"  # the system message is left out
     FIRST_TURN = "first-turn"  # questions and answers after the first are left out
+    LAST_TURN = "last-turn"  # a question that nobody answers is left out
+    QUESTION = "question"  # the target has one question for all rows
+    IMAGES = "images"  # all pictures are left out
     FIRST_IMAGE = "first-image"  # pictures after the first
     IMAGE_PLACE = "image-place"  # pictures stand elsewhere in the conversation
     JOINED_TEXTS = "joined-texts"  # text parts, or messages of one role, become one
@@ -28,15 +32,18 @@ class Loss(StrEnum):
     DETAIL = "detail"  # in how much detail a picture is looked at
     REJECTED = "rejected"  # the rejected answer is left out
     BOUNDARY = "boundary"  # where the prompt ends
-    SYSTEM = "system"  # the system message is left out
     IMAGE_OPTIONS = "image-options"  # the size at which a picture is looked at
     UNPAIRED = "unpaired"  # there is no rejected answer, and none is made up
     TURN_ORDER = "turn-order"  # the target's reader drops rows whose turns do not alternate
     PLACEHOLDER = "placeholder"  # a text spells <image>, which would be read as a place
+    NO_IMAGE = "no-image"  # there is no picture, and none is made up
+    TURN_MARKERS = "turn-markers"  # a text would be read as several turns
 
 
 #: What nobody can consent to: the row would say what nobody said, or not be read.
-NEVER = frozenset({Loss.UNPAIRED, Loss.TURN_ORDER, Loss.PLACEHOLDER})
+NEVER = frozenset(
+    {Loss.UNPAIRED, Loss.TURN_ORDER, Loss.PLACEHOLDER, Loss.NO_IMAGE, Loss.TURN_MARKERS}
+)
 
 
 class Lost(NamedTuple):

@@ -219,6 +219,33 @@ def ignored(fields: Mapping[str, Any], known: frozenset[str], where: str) -> tup
     )
 
 
+def shared_prompt(chosen: Sequence[Message], rejected: Sequence[Message]) -> int:
+    """Count the messages that two conversations begin with alike: the prompt of a pair.
+
+    Raises:
+        RowError: ``pair-equal``; ``prompt-differs`` unless an answer follows on both sides,
+            so also if there is nothing alike; ``answer-missing`` if one is only the start
+            of the other.
+
+    Example:
+        >>> asked, answers = Message("user", (Text("?"),)), [Message("assistant", (Text("!"),))]
+        >>> shared_prompt([asked, *answers], [asked, Message("assistant", (Text("."),))])
+        1
+    """
+    pairs = zip(chosen, rejected, strict=False)
+    count = next((i for i, (one, other) in enumerate(pairs) if one != other), None)
+    if count is None:
+        count = min(len(chosen), len(rejected))
+        if len(chosen) == len(rejected):
+            raise RowError(Reason.PAIR_EQUAL, "$.rejected", f"{count} messages")
+        column = "$.chosen" if count == len(chosen) else "$.rejected"
+        raise RowError(Reason.ANSWER_MISSING, column, "all of it begins the other, too")
+    if not count or not chosen[count].role == rejected[count].role == "assistant":
+        seen = f"{count} messages alike, and then no answer on both sides"
+        raise RowError(Reason.PROMPT_DIFFERS, "$.rejected", seen)
+    return count
+
+
 def spoken(message: Message) -> str:
     """Return a message's text parts, one after the other."""
     return "".join([part.text for part in message.content if isinstance(part, Text)])

@@ -15,6 +15,7 @@ from vlm_datakit.checks import check
 from vlm_datakit.conversation import Converted, Rejected
 from vlm_datakit.errors import RowError, SourceError, VlmDataKitError
 from vlm_datakit.images.header import check_decodes
+from vlm_datakit.oddities import Oddities, OddityCounter
 from vlm_datakit.plan import Plan, SourceFile
 from vlm_datakit.runner.stages import open_pictures, stages_of
 from vlm_datakit.shards.duplicates import Pictures, find_duplicates
@@ -37,7 +38,8 @@ _SHOWN = 20
 class RowsReport:
     """What a look at every row of a source found.
 
-    ``first`` are the first refusals, a line each; ``images`` counts pictures of good rows.
+    ``first`` are the first refusals, a line each; ``images`` counts pictures of good rows;
+    ``oddities`` are of good rows, too.
     """
 
     rows: int
@@ -46,6 +48,7 @@ class RowsReport:
     by_reason: Mapping[str, int] = field(default_factory=dict)
     warnings: Mapping[str, int] = field(default_factory=dict)
     first: tuple[str, ...] = ()
+    oddities: Oddities = field(default_factory=Oddities)
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +76,7 @@ def validate_rows(outcomes: Iterable[Converted | Rejected]) -> RowsReport:
     reasons, warnings = Counter[str](), Counter[str]()
     rows = images = 0
     first: list[str] = []
+    odd = OddityCounter()
     for outcome in outcomes:
         rows += 1
         if isinstance(outcome, Rejected):
@@ -81,8 +85,10 @@ def validate_rows(outcomes: Iterable[Converted | Rejected]) -> RowsReport:
         else:
             warnings.update({str(warned.reason) for warned in outcome.warnings})
             images += len(outcome.conversation.images)
+            odd.add(outcome.origin, outcome.conversation)
     good = rows - reasons.total()
-    return RowsReport(rows, good, images, _sorted(reasons), _sorted(warnings), tuple(first))
+    counts = _sorted(reasons), _sorted(warnings)
+    return RowsReport(rows, good, images, *counts, tuple(first), odd.found())
 
 
 def validate_source(plan: Plan, pipe: Lines | None = None) -> RowsReport:

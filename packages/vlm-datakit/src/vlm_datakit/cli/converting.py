@@ -13,7 +13,6 @@ from typing import IO, TYPE_CHECKING, Any
 import click
 
 from vlm_datakit.cli.options import (
-    FORMAT_NAMES,
     fetch_policy,
     field_mapping,
     format_option,
@@ -44,7 +43,13 @@ if TYPE_CHECKING:
 @click.argument("output", default="-", metavar="[OUT]")
 @format_option
 @mapping_options
-@click.option("--to", "target", required=True, metavar="FORMAT", help=f"{FORMAT_NAMES}, or yours")
+@click.option(
+    "--to",
+    "target",
+    required=True,
+    metavar="FORMAT",
+    help="openai, simple, trl, ... as `vlm-datakit schema` lists them",
+)
 @click.option("--split", metavar="NAME", help="Of an import [default: all, one after the other]")
 @image_root_option
 @picture_options

@@ -16,15 +16,13 @@ if TYPE_CHECKING:
     from vlm_datakit.mapping.fieldmap import FieldMap
     from vlm_datakit.sources.survey import Survey
 
-#: The formats in their order; a test holds it to the table, which help must not import.
-FORMAT_NAMES = "openai, simple, trl, preference, sharegpt, llava, alpaca, swift, qwen"
 format_option = click.option(
     "--from",
     "format_",
     default="auto",
     show_default=True,
     metavar="FORMAT",
-    help=f"{FORMAT_NAMES}, or pkg.module:NAME",
+    help="openai, simple, trl, ... as `vlm-datakit schema` lists them, or pkg.module:NAME",
 )
 image_root_option = click.option(
     "--image-root",

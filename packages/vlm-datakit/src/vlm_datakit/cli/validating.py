@@ -23,6 +23,7 @@ from vlm_datakit.cli.talk import say, say_counts, say_left_out, say_refused
 from vlm_datakit.errors import UsageError
 
 if TYPE_CHECKING:
+    from vlm_datakit.oddities import Oddities
     from vlm_datakit.shards.duplicates import Pictures, Place
     from vlm_datakit.validation import ImportReport, RowsReport
 
@@ -42,6 +43,9 @@ _ID_CHARS = 40  # as much of an id as a line shows
 @click.option("--json", "as_json", is_flag=True, help="Print the report as JSON.")
 def command(source: str, **given: Any) -> int:
     """Count what is wrong with rows, or check a finished import.
+
+    Of rows, also say which ids stand twice, and which rows and answers are far longer or
+    shorter than others; that is no fault.
 
     Of an import, also say which pictures stand twice, or in two splits; that is no fault.
 
@@ -101,7 +105,21 @@ def _say_rows(source: str, report: RowsReport) -> None:
     say_refused(report.first)
     say_counts("refused, by reason:", report.by_reason)
     say_counts("warned, rows by reason:", report.warnings, hints=False)
+    _say_oddities(report.oddities)
     say(f"{source}: {report.good:,} of {report.rows:,} rows are good, {report.images:,} pictures")
+
+
+def _say_oddities(found: Oddities) -> None:
+    if found.repeated_ids:
+        say(f"rows with the id of an earlier row: {found.repeated_ids:,}")
+        for row, before in found.repeats:
+            say(f"  {row} = {before}")
+    for words, lengths in (
+        ("longest rows, in characters:", found.longest),
+        ("shortest answers, in characters:", found.shortest_answers),
+    ):
+        if lengths:
+            say(f"{words} " + ", ".join(f"{one.chars:,} ({one.origin})" for one in lengths))
 
 
 def _say_import(source: str, report: ImportReport) -> None:

@@ -8,14 +8,21 @@ from difflib import get_close_matches
 from vlm_datakit.errors import UsageError
 from vlm_datakit.formats import (
     alpaca,
+    anthropic,
+    cauldron,
+    classification,
     llava,
     openai,
+    oumi,
     preference,
+    qa,
     qwen,
     sharegpt,
     simple,
     swift,
+    transcript,
     trl,
+    vqa,
 )
 from vlm_datakit.formats.format import Fields, Format
 from vlm_datakit.plain import Plain, PlainDraft, TextColumns
@@ -32,6 +39,13 @@ FORMATS = {
         alpaca.FORMAT,
         swift.FORMAT,
         qwen.FORMAT,
+        anthropic.FORMAT,
+        oumi.FORMAT,
+        cauldron.FORMAT,
+        vqa.FORMAT,
+        classification.FORMAT,
+        qa.FORMAT,
+        transcript.FORMAT,
     )
 }
 
@@ -45,6 +59,7 @@ _PLAIN: tuple[tuple[object, Plain], ...] = (
     (llava.parse, sharegpt.plain),
     (alpaca.parse, alpaca.plain),
     (swift.parse, swift.plain),
+    (qa.parse, qa.plain),
 )
 _TEXT_COLUMNS: tuple[tuple[object, TextColumns], ...] = (
     (simple.parse, simple.TEXT_COLUMNS),

@@ -8,8 +8,10 @@ from typing import Any
 
 import pybase64
 
-from vlm_datakit.conversation import Conversation, Draft, Image
+from vlm_datakit.conversation import Conversation, Draft, Image, ImageForm, ImageSource
+from vlm_datakit.errors import Reason, RowError, quoted
 from vlm_datakit.losses import Loss, Lost
+from vlm_datakit.turns import text_field
 
 Fields = Mapping[str, Any]
 
@@ -33,7 +35,7 @@ class Format:
             What `losses` names is left out.
         losses: What of a conversation the format cannot hold; empty if all comes back.
         recognise: Evidence that a row is of this format, or None.
-        cannot_hold: The kinds of all that `losses` may ever name.
+        cannot_hold: The kinds of all that `losses` may ever name, and all that its rows never have.
     """
 
     name: str
@@ -55,6 +57,29 @@ def data_uri(image: Image) -> str:
         'data:image/gif;base64,R0lG'
     """
     return f"data:{image.media_type};base64,{pybase64.b64encode_as_string(image.data)}"
+
+
+def base64_of(picture: str) -> tuple[str, str] | None:
+    """Return media type and base64 of a picture that is spelled as a data URI, else None.
+
+    Example:
+        >>> base64_of("data:image/gif;base64,R0lG"), base64_of("scans/0001.png")
+        (('image/gif', 'R0lG'), None)
+    """
+    head, mark, payload = picture.partition(";base64,")
+    return (head[5:], payload) if mark and head.startswith("data:") else None
+
+
+def in_base64(value: Any, where: str) -> ImageSource:
+    """Return a picture whose field holds base64, whatever it looks like.
+
+    Raises:
+        RowError: ``field-missing``, ``field-not-text``.
+    """
+    text = text_field(value, where)
+    if not text.strip():
+        raise RowError(Reason.FIELD_MISSING, where, quoted(text))
+    return ImageSource(ImageForm.BASE64, text, where)
 
 
 def row_of(

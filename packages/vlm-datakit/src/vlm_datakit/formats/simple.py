@@ -8,7 +8,7 @@ from typing import Any
 from vlm_datakit.conversation import Conversation, Draft, ImageRef, Message, Part, Text
 from vlm_datakit.formats.format import Evidence, Fields, Format
 from vlm_datakit.images.kind import classify
-from vlm_datakit.losses import NEVER, Loss, Lost, details_lost, extras_lost
+from vlm_datakit.losses import Loss, Lost, details_lost, extras_lost
 from vlm_datakit.plain import PICTURE, TEXT, PlainDraft, TextColumns, Turn
 from vlm_datakit.turns import (
     count_images,
@@ -128,5 +128,9 @@ def recognise(fields: Fields) -> Evidence | None:
     return None
 
 
-_CANNOT_HOLD = frozenset(Loss) - NEVER - {Loss.SYSTEM}
+_CANNOT_HOLD = frozenset(
+    {Loss.FIRST_TURN, Loss.LAST_TURN, Loss.FIRST_IMAGE, Loss.IMAGE_PLACE, Loss.JOINED_TEXTS}
+    | {Loss.ROLES, Loss.NAMES, Loss.TOOLS, Loss.TOOL_CALLS, Loss.FLAGS, Loss.DETAIL}
+    | {Loss.REJECTED, Loss.BOUNDARY, Loss.IMAGE_OPTIONS}
+)
 FORMAT = Format("simple", parse, render, losses, recognise, _CANNOT_HOLD)

@@ -190,6 +190,7 @@ def _with_leading_images(messages: tuple[Message, ...], images: int) -> tuple[Me
 
 
 def _has_string_contents(values: Sequence[Any]) -> bool:
+    """Whether no message in these columns has parts, so that pictures have no places."""
     return not any(
         isinstance(message, Mapping) and isinstance(message.get("content"), (list, tuple))
         for value in values
