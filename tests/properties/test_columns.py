@@ -39,7 +39,7 @@ Found = list[tuple[str, int, Any]]
 
 def ways(name: str) -> tuple[TextColumns, ByRows]:
     """Return the columns of a format, and the way of all of its rows."""
-    format_, layout = formats.get(name), LAYOUTS.get(name, "pair")
+    format_, layout = formats.get(name), LAYOUTS.get(name, "conversation")
     stages = Stages(format_.parse, OPENER, checker(layout, with_images=False))
     plain = plain_checker(formats.plain_of(format_), layout, with_images=False)
     columns = sound_columns(formats.text_columns_of(format_), layout, with_images=False)
@@ -345,7 +345,7 @@ def outcomes_of(draw: st.DrawFn, name: str) -> list[Outcome]:
 @given(data=st.data())
 @settings(max_examples=80)
 def test_the_arrays_are_the_same(name: str, data: st.DataObject) -> None:
-    outcomes, layout = data.draw(outcomes_of(name)), LAYOUTS.get(name, "pair")
+    outcomes, layout = data.draw(outcomes_of(name)), LAYOUTS.get(name, "conversation")
     batch = Batch(layout, with_images=False)
     for outcome in outcomes:
         if isinstance(outcome, PlainColumns):
@@ -385,7 +385,7 @@ def files_of(
     name: str, sizes: ShardSizes, outcomes: list[Outcome], *, by_columns: bool = False
 ) -> tuple[ShardFile, ...]:
     """Write what came of rows, by columns or one by one; return the files, with their hashes."""
-    spec = ShardSpec(LAYOUTS.get(name, "pair"), with_images=False, stem="a", sizes=sizes)
+    spec = ShardSpec(LAYOUTS.get(name, "conversation"), with_images=False, stem="a", sizes=sizes)
     with tempfile.TemporaryDirectory() as folder, ShardWriter(Path(folder), spec) as writer:
         for outcome in outcomes:
             if by_columns and isinstance(outcome, PlainColumns):

@@ -177,7 +177,7 @@ OTHER = {"role": "user", "content": "3 + 3?"}
         pytest.param(
             {**TEXTS, "prompt": "<image>?", "image": "a.png"},
             Reason.IMAGE_COUNT_DIFFERS,
-            "$.prompt",
+            "$.images",
             id="a place spelled in a text",
         ),
     ],

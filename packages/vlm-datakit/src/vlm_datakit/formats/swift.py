@@ -287,10 +287,15 @@ def _message_lost(message: Message, where: str) -> list[Lost]:
     return found + texts_lost(message, where) if message.content else found
 
 
+#: What stands beside ``query`` and ``response`` in ms-swift alone; else they are two columns.
+_BESIDE_QUERY = ("history", "images", "image", "system", _PAIR)
+
+
 def recognise(fields: Fields) -> Evidence | None:
     """Recognise texts with ``<image>`` beside ``images``, or what only ms-swift says."""
-    if fields.get("query") is not None and fields.get("response") is not None:
-        return Evidence(3, "rows have query and response")
+    is_asked = fields.get("query") is not None and fields.get("response") is not None
+    if is_asked and any(fields.get(name) is not None for name in _BESIDE_QUERY):
+        return Evidence(3, "rows have query and response, and more that ms-swift reads")
     messages = fields.get("messages")
     if not isinstance(messages, (list, tuple)) or not messages:
         return None
