@@ -52,12 +52,12 @@ def checker(layout: str, *, with_images: bool) -> Callable[[Conversation], tuple
     return check_planned
 
 
-def plain_checker(plain: Plain, layout: str, *, with_images: bool) -> Plain:
+def plain_checker(plain: Plain, layout: str | None = None, *, with_images: bool = True) -> Plain:
     """Return `plain` of a format bound to what the plan writes.
 
     Args:
         plain: Of the format.
-        layout: conversation, answer or pair.
+        layout: conversation, answer or pair; None: any, where no shards are written.
         with_images: Whether the shards have image columns.
 
     Returns:
@@ -98,13 +98,14 @@ def sound_columns(
 
 
 @lru_cache(maxsize=1024)
-def _is_sound(shape: Shape, layout: str, with_images: bool) -> bool:  # noqa: FBT001 - of a cache
+def _is_sound(shape: Shape, layout: str | None, with_images: bool) -> bool:  # noqa: FBT001 - of a cache
     """Whether messages of this shape pass, whatever they say and show."""
     parts = [part for turns in shape for turn in turns for part in turn.parts]
     images = (Image(b"", "", 1, 1),) * parts.count(PICTURE)
     row = PlainRow(shape, ("-",) * parts.count(TEXT), images)
+    judge = check if layout is None else checker(layout, with_images=with_images)
     try:
-        return not checker(layout, with_images=with_images)(conversation_of(row))
+        return not judge(conversation_of(row))
     except RowError:
         return False
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypedDict, Unpack
 
 from vlm_datakit import formats
-from vlm_datakit.checks import check
+from vlm_datakit.checks import check, plain_checker
 from vlm_datakit.conversation import Converted, Origin, Rejected, Row
 from vlm_datakit.errors import RowError
 from vlm_datakit.fetching.addresses import allowed_hosts
@@ -20,7 +20,7 @@ from vlm_datakit.mapping.file import mapping_of
 from vlm_datakit.mapping.parser import parser_of, settled
 from vlm_datakit.plan import FetchPolicy, ImagePolicy, Limits, SourceFile
 from vlm_datakit.rendering import Rendered, render
-from vlm_datakit.runner.stages import image_roots, open_pictures, opener
+from vlm_datakit.runner.stages import image_roots, open_pictures, opener, plain_rows_of
 from vlm_datakit.sinks.pictures import AsGiven, Inline, Spelling
 from vlm_datakit.sources.jsonl import Span
 from vlm_datakit.sources.kinds import read
@@ -176,10 +176,12 @@ def convert_stages(
 ) -> Stages:
     """Return what rows pass through on the way from one format to another."""
     roots = (*own_roots, *(Path(root).resolve() for root in request.image_roots))
-    parse = parser_of(*settled(request.mapping, request.source))
+    source, mapping = settled(request.mapping, request.source)
+    plain = plain_checker(plain_rows_of(source, mapping))
     opens = opener(request.limits, request.images, roots, pictures)
     resolve = Keeper(opens) if isinstance(request.spelling, AsGiven) else opens
-    return Stages(parse, resolve, check, ahead=pictures.ahead if pictures else None)
+    ahead = pictures.ahead if pictures else None
+    return Stages(parser_of(source, mapping), resolve, check, ahead, plain)
 
 
 def convert_stream(

@@ -36,13 +36,15 @@ class Stages:
     """What a row passes through, chosen once per run and free of hidden state.
 
     ``ahead`` begins what ``resolve`` will wait for: with it rows are parsed before their
-    turn, in a bounded window.
+    turn, in a bounded window. ``plain`` knows rows that ``parse`` and ``check`` find nothing to
+    say of, and reads them faster.
     """
 
     parse: Callable[[Mapping[str, Any]], Draft]
     resolve: Callable[[ImageSource], Image]
     check: Callable[[Conversation], tuple[Warned, ...]]
     ahead: Callable[[Draft], None] | None = None
+    plain: Plain | None = None
 
 
 def convert_rows(rows: Iterable[Row | Rejected], stages: Stages) -> Iterator[Converted | Rejected]:
@@ -55,7 +57,15 @@ def convert_rows(rows: Iterable[Row | Rejected], stages: Stages) -> Iterator[Con
         yield from _convert_ahead(rows, stages, stages.ahead)
         return
     for row in rows:
-        yield row if isinstance(row, Rejected) else convert_row(row, stages)
+        if isinstance(row, Rejected):
+            yield row
+        elif stages.plain is None:
+            yield convert_row(row, stages)
+        else:
+            found = _plain_row(row, stages, stages.plain)
+            if isinstance(found, PlainRow):
+                found = Converted(row.origin, conversation_of(found), (), row.raw)
+            yield found
 
 
 def convert_runs(

@@ -152,9 +152,10 @@ def render(conversation: Conversation, pictures: Sequence[str]) -> dict[str, Any
         conversation.rejected,
     )
     row: dict[str, Any] = {} if conversation.id is None else {"id": conversation.id}
-    is_plain = all(map(_is_text, turns, ("user", "assistant", "assistant")))
-    for name, messages in zip(_COLUMNS, turns, strict=True):
-        row[name] = _text(messages[0]) if is_plain else [trl.rendered(m) for m in messages]
+    texts = [*map(_text, turns, ("user", "assistant", "assistant"))]
+    are_texts = None not in texts
+    for name, messages, text in zip(_COLUMNS, turns, texts, strict=True):
+        row[name] = text if are_texts else [trl.rendered(m) for m in messages]
     if pictures:
         row["images"] = [*pictures]
     if conversation.tools is not None:
@@ -162,16 +163,12 @@ def render(conversation: Conversation, pictures: Sequence[str]) -> dict[str, Any
     return row
 
 
-def _is_text(messages: tuple[Message, ...], role: str) -> bool:
-    """Whether messages are one turn of one text, with nothing beside it."""
+def _text(messages: tuple[Message, ...], role: str) -> str | None:
+    """Return the text of messages that are one turn of one text, with nothing beside it."""
     if len(messages) != 1 or messages[0].role != role or messages[0].extras:
-        return False
+        return None
     content = messages[0].content
-    return len(content) == 1 and isinstance(content[0], Text)
-
-
-def _text(message: Message) -> str:
-    return "".join(part.text for part in message.content if isinstance(part, Text))
+    return content[0].text if len(content) == 1 and isinstance(content[0], Text) else None
 
 
 def losses(conversation: Conversation) -> tuple[Lost, ...]:

@@ -27,7 +27,7 @@ from vlm_datakit.errors import Reason, RowError, quoted
 from vlm_datakit.formats.format import Evidence, Fields, Format
 from vlm_datakit.formats.openai import ROLES
 from vlm_datakit.images.kind import classify
-from vlm_datakit.losses import Loss, Lost, details_lost, extras_lost
+from vlm_datakit.losses import Loss, Lost, details_lost, extras_lost, says_more
 from vlm_datakit.placeholders import IMAGE
 from vlm_datakit.plain import PlainDraft, TextColumns, Turn
 from vlm_datakit.turns import (
@@ -236,9 +236,10 @@ def losses(conversation: Conversation) -> tuple[Lost, ...]:
 def losses_of(messages: Sequence[Message]) -> Iterator[Lost]:
     """Name what of messages has no place in parts of type and text."""
     for index, message in enumerate(messages):
-        where = f"$.messages[{index}]"
-        yield from extras_lost(message, where, _KEPT)
-        yield from details_lost(message, where)
+        if says_more(message):
+            where = f"$.messages[{index}]"
+            yield from extras_lost(message, where, _KEPT)
+            yield from details_lost(message, where)
 
 
 def recognise(fields: Fields) -> Evidence | None:

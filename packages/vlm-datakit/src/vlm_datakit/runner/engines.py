@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 from vlm_datakit.plan import MIB, Plan, Slice
 from vlm_datakit.runner.job import Job
 from vlm_datakit.runner.progress import REPORTS_EVERY_S, Pulse, Report
-from vlm_datakit.runner.stages import open_pictures
+from vlm_datakit.runner.stages import columns_of, open_pictures
 from vlm_datakit.runner.work import NO_EDGES, Edges, run_slice
 from vlm_datakit.shards.manifest import Receipt
 from vlm_datakit.sources.pipe import Pipe
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from vlm_datakit.runner.on_ray import RayCluster
 
 _SMALL_ROW_BYTES = 32 * 1024
-_SHARE_OF_SMALL_ROWS, _SHARE_OF_LARGE_ROWS = 40 * MIB, 128 * MIB
+_SHARE_OF_SMALL_ROWS, _SHARE_OF_COLUMNS, _SHARE_OF_LARGE_ROWS = 40 * MIB, 80 * MIB, 128 * MIB
 
 #: Does slices and yields their receipts. Whoever stops early closes it. Those of a pipe are
 #: cut while they are taken.
@@ -88,8 +88,9 @@ def default_workers(plan: Plan, row_bytes: float | None = None) -> int:
     """Return how many processes a plan is worth: all cores, but one for each share at most.
 
     A process takes a third of a second to start. In that time a core converts 128 MiB of large
-    rows, which are pictures, or 20 MiB of small ones, whose cost is their number. Rows that name
-    their pictures say nothing of how much is to be read: all cores.
+    rows, which are pictures, or 40 MiB of texts in columns, or 20 MiB of other small ones, whose
+    cost is their number. Rows that name their pictures say nothing of how much is to be read: all
+    cores.
 
     Args:
         plan: What is to be done.
@@ -98,7 +99,9 @@ def default_workers(plan: Plan, row_bytes: float | None = None) -> int:
     if plan.slice_bytes == NAMED_PICTURES_BYTES:
         return available_cores()
     is_small = row_bytes is not None and row_bytes < _SMALL_ROW_BYTES
-    share = _SHARE_OF_SMALL_ROWS if is_small else _SHARE_OF_LARGE_ROWS
+    share = _SHARE_OF_LARGE_ROWS
+    if is_small:
+        share = _SHARE_OF_SMALL_ROWS if columns_of(plan) is None else _SHARE_OF_COLUMNS
     total = sum(file.size_bytes or 0 for file in plan.files)
     return max(1, min(available_cores(), total // share))
 

@@ -13,6 +13,7 @@ from vlm_datakit import formats
 from vlm_datakit.checks import checker, plain_checker, sound_columns
 from vlm_datakit.images.files import read_image_file
 from vlm_datakit.images.resolver import Opener, not_fetched
+from vlm_datakit.mapping.fieldmap import FieldMap
 from vlm_datakit.mapping.parser import mapped_plain, parser_of
 from vlm_datakit.plain import Plain, TextColumns
 from vlm_datakit.plan import FetchPolicy, ImagePolicy, Limits, Plan, SourceFile
@@ -43,10 +44,14 @@ def stages_of(plan: Plan, file: SourceFile, pictures: Prefetcher | None = None) 
 
 def plain_of(plan: Plan) -> Plain:
     """Return what knows the rows of a plan of which there is nothing to say."""
-    plain = formats.plain_of(formats.get(plan.format))
-    if plan.mapping is not None:
-        plain = mapped_plain(plain, plan.mapping)
+    plain = plain_rows_of(plan.format, plan.mapping)
     return plain_checker(plain, plan.layout, with_images=plan.with_images)
+
+
+def plain_rows_of(format_: str, mapping: FieldMap | None) -> Plain:
+    """Return what knows the plain rows of a format, or of a mapping onto it."""
+    plain = formats.plain_of(formats.get(format_))
+    return plain if mapping is None else mapped_plain(plain, mapping)
 
 
 def columns_of(plan: Plan) -> TextColumns | None:
