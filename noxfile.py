@@ -249,6 +249,23 @@ def prepare() -> None:
             install_packages(VENV, choice)
 
 
+def prepare_peers() -> Path:
+    """Fill an environment with other tools, none of their dependencies but what readers import."""
+    environment = WORKSHOP / "peers"
+    pins = ROOT / "constraints" / "peers.txt"
+    with one_installer_at_a_time(), stamped(environment, fingerprint(pins.read_text())) as is_stale:
+        if is_stale:
+            say("other tools into .nox/peers: about 30 s")
+            (packages,) = VENV.glob("lib/python3*/site-packages")
+            (own,) = environment.glob("lib/python3*/site-packages")
+            (own / "shared.pth").write_text(f"{packages}\n")
+            pip_install(environment, "--no-deps", "--requirement", str(pins), constraints=pins)
+            # For sound alone, and without a build for every torch.
+            (own / "torchaudio").mkdir(exist_ok=True)
+            (own / "torchaudio" / "__init__.py").touch()
+    return environment
+
+
 def fetch_pictures() -> dict[str, str]:
     """Return where Pillow's test pictures lie, as pytest reads it; off-line they may be missing."""
     command = [str(python_of(VENV)), "tests/fuzz/pillow_pictures.py"]
@@ -288,6 +305,15 @@ def tests(session: nox.Session) -> None:
     """Run the tests; what follows ``--`` goes to pytest."""
     prepare()
     run(session, "python", "-m", "pytest", *session.posargs, **fetch_pictures())
+
+
+@nox.session
+def peers(session: nox.Session) -> None:
+    """Let LLaMA-Factory, ms-swift, Oumi, TRL and datasets read what convert writes."""
+    prepare()
+    command = [str(python_of(prepare_peers())), "-m", "pytest", "-p", "no:cacheprovider"]
+    found = {"PYTHONPATH": str(ROOT / "packages" / "vlm-datakit" / "src"), "VLM_PEERS": "1"}
+    run(session, *command, "-n0", "tests/peers", *session.posargs, **found)
 
 
 @nox.session
