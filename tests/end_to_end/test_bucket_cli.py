@@ -21,7 +21,7 @@ from vlm_datakit.runner.run import RunOptions
 HERE = Path(__file__).parent
 NAMES = ["0.jsonl", "1.jsonl", "2.jsonl"]  # each is at least one slice
 BUCKET = [f"bucket://rows/set/{name}" for name in NAMES]
-ROWS = 40  # more than the 512 bytes of a first look
+ROWS, LONG = 40, "?" * 2_500  # 105 KB a file: more than the bytes of a first look
 ONE_REFUSED = RunOptions(RejectsAllowed(1))
 
 
@@ -31,7 +31,9 @@ def disk(tmp_path: Path, write_jsonl, data_uri, png_bytes) -> Path:
     (tmp_path / "disk").mkdir()
     for n, name in enumerate(NAMES):
         picture = data_uri(png_bytes(5 + n, 4))
-        rows = [{"text": f"{n} + {m}?", "image": picture, "response": f"{m}"} for m in range(ROWS)]
+        rows = [
+            {"text": f"{n} + {m}{LONG}", "image": picture, "response": f"{m}"} for m in range(ROWS)
+        ]
         write_jsonl(tmp_path / "disk" / name, [*rows, *([b"{cut"] if n == 1 else [])])
     return tmp_path / "disk"
 
@@ -118,12 +120,12 @@ def test_the_manifest_knows_a_file_by_its_etag_and_no_address(run, tmp_path):
     ("trouble", "words"),
     [
         pytest.param(
-            "reset 600",
+            "reset 90000",
             "1.jsonl: cannot be read: An error (RequestTimeout) when calling GetObject of "
             "https://bucket.example/a",
             id="the connection",
         ),
-        pytest.param("cut 600", "1.jsonl: ended at byte 600 of {size:,}", id="fewer bytes"),
+        pytest.param("cut 90000", "1.jsonl: ended at byte 90,000 of {size:,}", id="fewer bytes"),
     ],
 )
 def test_after_a_failure_half_way_the_same_command_goes_on(
