@@ -174,7 +174,10 @@ class TestFiles:
                 ["--to", "simple", "--split", "a", "qa.jsonl"], 2, b"--split chooses", id="split"
             ),
             pytest.param(
-                ["--to", "openai", "qa.jsonl", "o", "--rejects", "o"], 2, b"one file", id="same"
+                ["--to", "openai", "qa.jsonl", "o", "--rejects", "o"],
+                2,
+                b"cannot share a file",
+                id="same",
             ),
             pytest.param(
                 ["--to", "openai", "qa.jsonl", ".", "--overwrite"],
@@ -270,9 +273,9 @@ class TestThroughShards:
 
         done = cli(["convert", "--to", "simple", "in.jsonl", "--lossy", "all"])
 
-        assert (done.code, len(parsed(done.out))) == (0, 2)
-        assert b"left out, rows by loss:\n  detail  " in done.err
-        assert b"\n  flags                1\n" in done.err
+        assert (done.code, len(parsed(done.out))) == (6, 1)
+        assert b"has no place for an answer that is nothing but calls of tools" in done.err
+        assert b"left out, rows by loss:\n  flags         1\n" in done.err
 
 
 SPOKEN = {"conversations": [{"from": "human", "value": "2?"}, {"from": "gpt", "value": "2"}]}
@@ -356,3 +359,44 @@ class TestThroughManyFormats:
 
 
 ANSWER = {"role": "assistant", "content": "2"}
+
+
+class TestWhatCannotGoWell:
+    @pytest.mark.parametrize("name", ["in.jsonl", "./in.jsonl", "link.jsonl", "out.jsonl"])
+    @pytest.mark.parametrize("option", ["--rejects", "--dataset-info"])
+    def test_no_file_is_written_twice(self, cli, tmp_path, name, option):
+        (tmp_path / "in.jsonl").write_bytes(lines(QA))
+        (tmp_path / "link.jsonl").symlink_to("in.jsonl")
+
+        done = cli(
+            ["convert", "--to", "sharegpt", "in.jsonl", "out.jsonl", "--overwrite", option, name]
+        )
+
+        assert (done.code, (tmp_path / "in.jsonl").read_bytes()) == (2, lines(QA))
+        assert b"cannot share a file" in done.err
+
+    def test_rows_that_are_all_refused_leave_no_file_but_the_ledger(self, cli, tmp_path):
+        (tmp_path / "in.jsonl").write_bytes(lines(QA))
+        command = ["convert", "--from", "sharegpt", "--to", "openai", "in.jsonl", "out.jsonl"]
+
+        done = cli([*command, "--rejects", "bad.jsonl"])
+
+        assert (done.code, (tmp_path / "out.jsonl").exists()) == (6, False)
+        assert len(parsed((tmp_path / "bad.jsonl").read_bytes())) == len(QA)
+        words = b"all 6 rows were refused, and nothing is written: the format (read as sharegpt)"
+        assert words in done.err
+
+    def test_a_thousand_first_rows_refused_are_enough(self, cli):
+        done = cli(["convert", "--from", "qa", "--to", "openai", "-q"], input=lines(QA) * 500)
+
+        assert (done.code, done.out) == (6, b"")
+        assert b"the first 1,000 rows were refused, and nothing is written" in done.err
+
+    def test_columns_that_are_not_read_are_named(self, cli):
+        row = {"messages": [{"role": "user", "content": "?"}], "system_prompt": "s", "n": 1}
+        row["messages"].append({"role": "assistant", "content": "!", "reasoning_content": "..."})
+
+        done = cli(["convert", "--to", "simple"], input=lines([row]))
+
+        assert done.code == 0
+        assert b"not used: system_prompt, n, messages[].reasoning_content\n" in done.err

@@ -27,8 +27,11 @@ IMAGE = {"type": "image", "image": "a.png"}
 NAMED = {"messages": [{"role": "user", "content": [IMAGE]}]}
 SIZED = {"messages": [{"role": "user", "content": [{**IMAGE, "max_pixels": 9}]}]}
 GOLDEN = Path(__file__).parents[2] / "golden"
-#: All but rows of so many shapes that no format knows most of them.
-CASES = sorted({*GOLDEN.glob("*/*/input.jsonl")} - {GOLDEN / "qa" / "rows" / "input.jsonl"})
+#: All but rows of so many shapes that no format knows most of them, or of which hardly one is good.
+CASES = sorted(
+    {*GOLDEN.glob("*/*/input.jsonl")}
+    - {GOLDEN / case / "input.jsonl" for case in ("qa/rows", "swift/broken", "qwen/broken")}
+)
 
 
 @pytest.mark.parametrize(
@@ -36,7 +39,7 @@ CASES = sorted({*GOLDEN.glob("*/*/input.jsonl")} - {GOLDEN / "qa" / "rows" / "in
     [
         pytest.param([CHAT], ["openai"], id="chat"),
         pytest.param([SIMPLE], ["simple"], id="simple"),
-        pytest.param([TRL], ["trl", "openai", "swift"], id="trl before chat"),
+        pytest.param([TRL], ["trl", "swift", "openai"], id="trl before chat"),
         pytest.param([{"prompt": "?", "completion": "!"}], ["trl"], id="prompt and completion"),
         pytest.param([SIMPLE, SIMPLE, {"a": 1}], ["simple"], id="most rows"),
         pytest.param([SIMPLE, {"a": 1}], [], id="half of the rows"),
@@ -82,6 +85,32 @@ def test_rows_of_no_known_format_show_their_columns(rows: list[Any], columns: st
         f"name one with --from (known: {known}), "
         "or say what they are with --map prompt=COLUMN --map response=COLUMN"
     )
+
+
+@pytest.mark.parametrize(
+    ("told", "name"),
+    [
+        pytest.param({"system": "s"}, "anthropic", id="a system prompt"),
+        pytest.param({"rejected_response": "z"}, "swift", id="a rejected answer"),
+        pytest.param({"image": "x.png"}, "trl", id="a picture"),
+        pytest.param({"conversation_id": "7"}, "oumi", id="an id of oumi's"),
+    ],
+)
+def test_one_row_that_says_more_outweighs_many_that_say_nothing(
+    told: dict[str, Any], name: str
+) -> None:
+    turns = [{"role": "user", "content": "a"}, {"role": "assistant", "content": "b"}]
+    rows = [{"messages": turns}] * 3 + [{"messages": turns, **told}]
+
+    assert choose(detect(rows), rows, "a.jsonl").format.name == name
+
+
+def test_a_mark_on_one_message_tells_its_format() -> None:
+    turns = [{"role": "user", "content": "a"}, {"role": "assistant", "content": "b"}]
+    marked = [turns[0], {**turns[1], "loss": False}]
+    rows = [{"messages": turns}] * 3 + [{"messages": marked}]
+
+    assert choose(detect(rows), rows, "a.jsonl").format.name == "swift"
 
 
 def test_rows_that_fit_two_formats_equally_are_left_to_the_caller() -> None:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, TypedDict, Unpack
 from vlm_datakit import formats
 from vlm_datakit.checks import check, plain_checker
 from vlm_datakit.conversation import Converted, Origin, Rejected, Row
-from vlm_datakit.errors import RowError
+from vlm_datakit.errors import Reason, RowError, quoted
 from vlm_datakit.fetching.addresses import allowed_hosts
 from vlm_datakit.images.resolver import Keeper
 from vlm_datakit.losses import Loss, parse_losses
@@ -106,9 +106,15 @@ def convert(
     if unknown := options.keys() - ConvertOptions.__annotations__.keys():
         raise TypeError(f"convert() takes no {', '.join(sorted(unknown))}")
     field_map = None if mapping is None else mapping_of(mapping)
-    roots, lossy = tuple(options.get("image_roots", ())), parse_losses(options.get("lossy", ()))
+    lossy = parse_losses(_several(options.get("lossy")))
+    roots = _several(options.get("image_roots"))
     request = ConvertRequest(source, target, roots, lossy, mapping=field_map)
     return convert_as(rows, request, rejects)
+
+
+def _several(given: Iterable[str] | None) -> tuple[str, ...]:
+    """Return texts; a single one is one, and not its letters."""
+    return (given,) if isinstance(given, str) else tuple(given or ())
 
 
 def convert_as(
@@ -139,8 +145,15 @@ def convert_as(
 def _in_python(
     rows: Iterable[Mapping[str, Any]], request: ConvertRequest
 ) -> Generator[Rendered | Rejected]:
-    numbered = (Row(Origin("rows", index, index + 1), fields) for index, fields in enumerate(rows))
+    numbered = (_numbered(index, fields) for index, fields in enumerate(rows))
     return _rendered(numbered, request, ())
+
+
+def _numbered(index: int, fields: object) -> Row | Rejected:
+    origin = Origin("rows", index, index + 1)
+    if isinstance(fields, Mapping):
+        return Row(origin, fields)
+    return Rejected(origin, Reason.ROW_NOT_OBJECT, "$", quoted(fields))
 
 
 def _rendered(

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Set
+from collections.abc import Callable, Iterable, Set
 from dataclasses import dataclass
 from typing import Any
 
-from vlm_datakit.conversation import Converted, Image, Origin, Rejected, Warned
+from vlm_datakit.conversation import Conversation, Converted, Image, Origin, Rejected, Warned
 from vlm_datakit.errors import Reason
 from vlm_datakit.formats.format import Format, data_uri, row_of
 from vlm_datakit.losses import NEVER, Loss, Lost
@@ -46,5 +46,19 @@ def render(
             seen = f"{target.name} has no place for {what}{consent}"
             reason = Reason.DOES_NOT_FIT_FORMAT
             return Rejected(outcome.origin, reason, where, seen, outcome.raw)
+    if (silent := _silent_answer(outcome.conversation, losses)) is not None:
+        seen = f"{target.name} has no place for an answer that is nothing but calls of tools"
+        return Rejected(outcome.origin, Reason.DOES_NOT_FIT_FORMAT, silent, seen, outcome.raw)
     row = row_of(outcome.conversation, target, spell)
     return Rendered(outcome.origin, row, outcome.warnings, losses)
+
+
+def _silent_answer(conversation: Conversation, losses: Iterable[Lost]) -> str | None:
+    """Return where an answer would be left empty, its calls being all that it says."""
+    if not any(lost.loss is Loss.TOOL_CALLS and lost.what == "tool_calls" for lost in losses):
+        return None
+    messages = (*conversation.messages, *conversation.rejected)
+    for index, message in enumerate(messages):
+        if message.extras.get("tool_calls") and not message.content:
+            return f"$.messages[{index}]"
+    return None

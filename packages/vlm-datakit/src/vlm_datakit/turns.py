@@ -9,6 +9,7 @@ import orjson
 
 from vlm_datakit.conversation import ImageRef, ImageSource, Message, Text, Warned
 from vlm_datakit.errors import SEEN_CHARS, Reason, RowError, quoted
+from vlm_datakit.unread import says_something
 
 _MAX_EXACT = 2.0**63  # orjson reads longer integers as floats, with other digits
 _MAX_DEPTH = 200  # orjson reads 1,024 levels and writes 254, those of the row included
@@ -184,7 +185,7 @@ def hold_no_stray_images(fields: Mapping[str, Any], images: Sequence[ImageSource
         >>> hold_no_stray_images({"text": "?", "images": []}, ())
     """
     values = fields.get("images")
-    if values and not images:
+    if not images and says_something(values):
         count = len(values) if isinstance(values, (list, tuple)) else 1
         seen = f"{count} images beside the text, and this format has no place for them"
         raise RowError(Reason.IMAGE_COUNT_DIFFERS, "$.images", seen)

@@ -22,6 +22,7 @@ from vlm_datakit.errors import Reason, RowError
 from vlm_datakit.payloads import restored
 from vlm_datakit.plain import Plain, PlainRow, PlainRows, conversation_of, plain_bytes
 from vlm_datakit.plan import MIB
+from vlm_datakit.unread import hold_unread
 
 _AHEAD_PICTURES = 32  # named by URL, in the rows held; a last row may go beyond
 _AHEAD_BYTES = 8 * MIB  # of the rows held
@@ -168,7 +169,13 @@ def _converted_from_payloads(row: Row, stages: Stages) -> Converted | None:
 
 
 def _parsed(row: Row, stages: Stages) -> Draft | Rejected:
-    return _attempt(row, lambda: stages.parse(row.fields))
+    def parse() -> Draft:
+        draft = stages.parse(row.fields)
+        if draft.warnings:
+            hold_unread(draft, row.fields)
+        return draft
+
+    return _attempt(row, parse)
 
 
 def _finished(row: Row, draft: Draft, stages: Stages) -> Converted | Rejected:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import sys
-from collections import Counter
 from collections.abc import Iterator
 from contextlib import ExitStack, closing, nullcontext
 from pathlib import Path
@@ -12,6 +11,7 @@ from typing import IO, TYPE_CHECKING, Any
 
 import click
 
+from vlm_datakit.cli.counting import Counts
 from vlm_datakit.cli.options import (
     fetch_policy,
     field_mapping,
@@ -26,7 +26,7 @@ from vlm_datakit.cli.options import (
     say_mapping,
     workers_option,
 )
-from vlm_datakit.cli.talk import say, say_counts, say_left_out, say_refused
+from vlm_datakit.cli.talk import say, say_left_out
 from vlm_datakit.errors import TooManyRejects, UsageError
 from vlm_datakit.losses import Loss, parse_losses
 
@@ -36,6 +36,9 @@ if TYPE_CHECKING:
     from vlm_datakit.plan import SourceFile
     from vlm_datakit.portions import Portion
     from vlm_datakit.sinks.pictures import Spelling
+
+
+_OF_PARTS = ("anthropic", "oumi")  # with a field of its own for base64, a URL, a path
 
 
 @click.command("convert")
@@ -89,10 +92,8 @@ def command(source: str, output: str, **given: Any) -> None:
     file or standard output. Good rows go out; refused ones are named, and the exit code is 6.
     """
     from vlm_datakit.conversion import ConvertRequest
-    from vlm_datakit.sinks.jsonl import write_all
 
-    if output != "-" and output == given["rejects"]:
-        raise UsageError(f"{output}: rows and refused rows cannot go into one file")
+    _check_places(source, output, given["rejects"], given["dataset_info"])
     _check_dataset_info(given["dataset_info"], output, given["target"])
     request = ConvertRequest(
         given["format_"],
@@ -106,22 +107,53 @@ def command(source: str, output: str, **given: Any) -> None:
         _spelling(output, given),
         field_mapping(given),
     )
-    with ExitStack() as stack:
-        portions = _portions(source, request, given, stack)
-        out = stack.enter_context(_opened(output, overwrite=given["overwrite"]))
-        ledger = stack.enter_context(_ledger(given["rejects"], overwrite=given["overwrite"]))
-        counts = _Counts()
-        for portion in portions:
-            write_all(out, portion.written)
-            if ledger is not None:
-                ledger.write(portion.ledger)
-            elif not given["quiet"]:
-                counts.say_first(portion)
-            counts.add(portion)
-        out.flush()
+    counts = Counts()
+    with _ledger(given["rejects"], overwrite=given["overwrite"]) as ledger:
+        hopeless = _convert(source, output, request, given, (counts, ledger))
     if given["dataset_info"]:
         counts.enter(Path(given["dataset_info"]), Path(output), request.target)
-    counts.conclude(quiet=given["quiet"])
+    counts.conclude(hopeless, quiet=given["quiet"])
+
+
+def _check_places(source: str, output: str, rejects: str | None, dataset_info: str | None) -> None:
+    """Hold files to be different ones, however they are spelled; OUT may take the place of IN."""
+    places = {os.path.realpath(name): name for name in (source, output) if name != "-"}
+    for name in (rejects, dataset_info):
+        if name is None or name == "-":
+            continue
+        if os.path.realpath(name) in places:
+            raise UsageError(f"{name}: rows, refused rows and entries cannot share a file")
+        places[os.path.realpath(name)] = name
+
+
+def _convert(
+    source: str,
+    output: str,
+    request: ConvertRequest,
+    given: dict[str, Any],
+    sides: tuple[Counts, IO[bytes] | None],
+) -> TooManyRejects | None:
+    """Write all rows; return why none is written, if all are refused."""
+    from vlm_datakit.sinks.jsonl import write_all
+
+    counts, ledger = sides
+    try:
+        with ExitStack() as stack:
+            request, portions = _portions(source, request, given, stack)
+            out = stack.enter_context(_opened(output, overwrite=given["overwrite"]))
+            for portion in portions:
+                write_all(out, portion.written)
+                if ledger is not None:
+                    ledger.write(portion.ledger)
+                elif not given["quiet"]:
+                    counts.say_first(portion)
+                counts.add(portion)
+                counts.hold_hope(request)
+            out.flush()
+            counts.hold_hope(request, is_over=True)
+    except TooManyRejects as error:
+        return error
+    return None
 
 
 def _spelling(output: str, given: dict[str, Any]) -> Spelling:
@@ -134,6 +166,10 @@ def _spelling(output: str, given: dict[str, Any]) -> Spelling:
         is_changing = given["images"] != "canonical" or given["shrink_to_pixels"] is not None
         if form == "as-given" and is_changing:
             raise UsageError("--write-images as-given changes no picture: leave out how to")
+        if form == "as-given" and given["target"] in _OF_PARTS:
+            raise UsageError(
+                f"--write-images as-given: {given['target']} says how a picture is given"
+            )
         return AsGiven() if form == "as-given" else Inline()
     if folder is None:
         if output == "-":
@@ -160,7 +196,7 @@ def _check_dataset_info(path: str | None, output: str, target: str) -> None:
 
 def _portions(
     source: str, request: ConvertRequest, given: dict[str, Any], stack: ExitStack
-) -> Iterator[Portion]:
+) -> tuple[ConvertRequest, Iterator[Portion]]:
     from dataclasses import replace
 
     from vlm_datakit import formats
@@ -179,7 +215,7 @@ def _portions(
         if request.mapping is not None:
             raise UsageError(f"{source}: a finished import has its columns; --map is for rows")
         _say_losses(request, None, quiet=given["quiet"])
-        return map(portion_of, convert_shards(Path(source), given["split"], request))
+        return request, map(portion_of, convert_shards(Path(source), given["split"], request))
     if given["split"]:
         raise UsageError("--split chooses from a finished import; a file of rows has none")
     if request.fetch is not None:
@@ -201,7 +237,8 @@ def _portions(
         name, request = found.format, request if mapping else replace(request, source=found.format)
     _say_losses(request, formats.get(name), quiet=given["quiet"])
     workers = given["workers"] or workers_worth(file, request)
-    return stack.enter_context(closing(convert_portions(stream, file, request, workers)))
+    portions = stack.enter_context(closing(convert_portions(stream, file, request, workers)))
+    return request, portions
 
 
 def _say_losses(request: ConvertRequest, source: Format | None, *, quiet: bool) -> None:
@@ -239,52 +276,3 @@ def _opened(output: str, *, overwrite: bool) -> Any:
 
 def _ledger(path: str | None, *, overwrite: bool) -> Any:
     return nullcontext(None) if path is None else _opened(path, overwrite=overwrite)
-
-
-class _Counts:
-    """Counts what became of the rows, and says it."""
-
-    def __init__(self) -> None:
-        self._rows = 0
-        self._reasons, self._warnings = Counter[str](), Counter[str]()
-        self._losses, self._columns = Counter[str](), Counter[str]()
-
-    def add(self, portion: Portion) -> None:
-        """Count the rows of a portion."""
-        self._rows += portion.rows
-        self._reasons.update(portion.by_reason)
-        self._warnings.update(portion.warnings)
-        self._losses.update(portion.losses)
-        self._columns.update(portion.columns)
-
-    def say_first(self, portion: Portion) -> None:
-        """Name the refused rows of the next portion if they are among the first of all."""
-        from vlm_datakit.portions import SHOWN
-
-        say_refused(portion.refused[: max(0, SHOWN - self._reasons.total())])
-
-    def enter(self, info: Path, output: Path, target: str) -> None:
-        """Enter the file of rows in LLaMA-Factory's list, by its name without the ending."""
-        from vlm_datakit.formats.dataset_info import dataset_entry
-        from vlm_datakit.sinks.dataset_info import put_entry
-
-        rows = self._rows - self._reasons.total()
-        name = Path(os.path.relpath(output.resolve(), info.resolve().parent)).as_posix()
-        put_entry(info, output.name.split(".")[0], dataset_entry(target, name, self._columns, rows))
-
-    def conclude(self, *, quiet: bool) -> None:
-        """Say how it went.
-
-        Raises:
-            TooManyRejects: if a row was refused.
-        """
-        refused = self._reasons.total()
-        if not quiet:
-            say_counts("refused, by reason:", self._reasons)
-            say_counts("warned, rows by reason:", self._warnings, hints=False)
-            say_counts("left out, rows by loss:", self._losses, hints=False)
-        if refused:
-            text = f"{refused:,} of {self._rows:,} rows were refused; the others are written"
-            raise TooManyRejects(text, self._rows, self._reasons)
-        if not quiet:
-            say(f"{self._rows:,} rows converted")

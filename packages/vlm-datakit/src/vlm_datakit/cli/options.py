@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from vlm_datakit.mapping.fieldmap import FieldMap
     from vlm_datakit.sources.survey import Survey
 
+_SHOWN = 12  # columns
+
 format_option = click.option(
     "--from",
     "format_",
@@ -129,15 +131,14 @@ def field_mapping(given: dict[str, Any]) -> FieldMap | None:
 
 
 def say_mapping(mapping: FieldMap | None, found: Survey, given: dict[str, Any]) -> None:
-    """Say which columns a mapping does not read, and save it if that was asked for."""
-    if mapping is None:
-        return
+    """Say which columns are not read, and save the mapping if that was asked for."""
     if not given.get("quiet"):
         if found.unused:
-            say(f"not used: {', '.join(found.unused)}")
+            more = ", ..." if len(found.unused) > _SHOWN else ""
+            say(f"not used: {', '.join(found.unused[:_SHOWN])}{more}")
         for path in found.literal_places:
             say(f"{path} holds <image>, which stays a text; image-places({path}) makes it a place")
-    if given["save_mapping"] is not None:
+    if mapping is not None and given["save_mapping"] is not None:
         from vlm_datakit.mapping.file import save_mapping
 
         save_mapping(mapping, Path(given["save_mapping"]))

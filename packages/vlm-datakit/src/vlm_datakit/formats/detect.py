@@ -3,24 +3,39 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from vlm_datakit.errors import SourceError
+from vlm_datakit.errors import Reason, RowError, SourceError
 from vlm_datakit.formats import FORMATS
 from vlm_datakit.formats.format import Fields, Format
+from vlm_datakit.unread import hold_unread
+
+_SHOWN = 12  # columns
 
 
 @dataclass(frozen=True, slots=True)
 class Guess:
-    """A format that rows fit, how many of them, and why."""
+    """A format that rows fit: how sure, and why; how many it knows, reads, and reads whole."""
 
     format: Format
     score: int
     evidence: str
+    known: int = 0
+    read: int = 0
+    whole: int = 0
+
+    @property
+    def rank(self) -> tuple[int, int, int]:
+        """Return what guesses are compared by: greater is better."""
+        return self.whole, self.read, self.score
 
 
 def detect(rows: Iterable[Fields]) -> list[Guess]:
     """Return the formats that rows fit, best first; a format must fit most of them.
+
+    Of formats that know some of the rows, the one comes first that reads the most of them with no
+    field ignored, then the one that reads the most, then the one that they look most like: a row
+    that says what only one format reads outweighs many that say nothing.
 
     Example:
         >>> detect([{"text": "2 + 2?", "response": "4"}])[0].evidence
@@ -29,11 +44,28 @@ def detect(rows: Iterable[Fields]) -> list[Guess]:
     seen = list(rows)
     guesses = []
     for format_ in FORMATS.values():
-        found = [evidence for row in seen if (evidence := format_.recognise(row)) is not None]
-        if found and len(found) * 2 > len(seen):
-            score = sum(evidence.score for evidence in found)
-            guesses.append(Guess(format_, score, found[0].words))
-    return sorted(guesses, key=lambda guess: -guess.score)
+        found = [format_.recognise(row) for row in seen]
+        if known := [evidence for evidence in found if evidence is not None]:
+            score, words = sum(evidence.score for evidence in known), known[0].words
+            guesses.append(Guess(format_, score, words, len(known)))
+    if len(guesses) > 1:
+        guesses = [_tried(guess, seen) for guess in guesses]
+    fitting = [guess for guess in guesses if max(guess.known, guess.read) * 2 > len(seen)]
+    return sorted(fitting, key=lambda guess: guess.rank, reverse=True)
+
+
+def _tried(guess: Guess, rows: Sequence[Fields]) -> Guess:
+    """Return a guess with what becomes of the rows if it is right."""
+    read = whole = 0
+    for row in rows:
+        try:
+            draft = guess.format.parse(row)
+            hold_unread(draft, row)
+        except RowError:
+            continue
+        read += 1
+        whole += all(warned.reason is not Reason.FIELD_IGNORED for warned in draft.warnings)
+    return replace(guess, read=read, whole=whole)
 
 
 def choose(guesses: Sequence[Guess], rows: Sequence[Fields], source: str) -> Guess:
@@ -45,13 +77,20 @@ def choose(guesses: Sequence[Guess], rows: Sequence[Fields], source: str) -> Gue
     """
     names = ", ".join(FORMATS)
     if not guesses:
-        columns = ", ".join(list(rows[0])[:12]) if rows else "none"
+        columns = _columns(rows)
         raise SourceError(
             f"{source}: no known format fits rows with the columns {columns}; "
             f"name one with --from (known: {names}), "
             "or say what they are with --map prompt=COLUMN --map response=COLUMN"
         )
-    if len(guesses) > 1 and guesses[0].score == guesses[1].score:
+    if len(guesses) > 1 and guesses[0].rank == guesses[1].rank:
         equal = " and ".join(guess.format.name for guess in guesses[:2])
         raise SourceError(f"{source}: rows fit {equal} equally; name one with --from")
     return guesses[0]
+
+
+def _columns(rows: Sequence[Fields]) -> str:
+    """Name the columns of all rows, in the order in which they come."""
+    names = [*dict.fromkeys(name for row in rows for name in row)]
+    spelled = [name if name.isidentifier() else repr(name) for name in names[:_SHOWN]]
+    return ", ".join([*spelled, *(["..."] if len(names) > _SHOWN else [])]) or "none"

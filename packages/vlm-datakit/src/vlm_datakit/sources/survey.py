@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import os
+import re
 from collections.abc import Iterable, Sequence
 from contextlib import nullcontext, suppress
 from dataclasses import dataclass
@@ -12,7 +13,7 @@ from typing import IO
 
 from vlm_datakit.checks import layout_of
 from vlm_datakit.conversation import Draft, ImageForm, Rejected, Row
-from vlm_datakit.errors import RowError, SourceError
+from vlm_datakit.errors import Reason, RowError, SourceError
 from vlm_datakit.formats.detect import choose, detect
 from vlm_datakit.formats.format import Format
 from vlm_datakit.mapping.fieldmap import FieldMap
@@ -36,8 +37,8 @@ class Survey:
 
     ``picture_parent`` is the folder below which all absolute paths of pictures lie, if
     rows name any; ``row_bytes`` is how long lines are on average, if they are lines and there are
-    several; ``unused`` are the columns that a mapping does not read, and ``literal_places`` those
-    of which it leaves ``<image>`` in the text.
+    several; ``unused`` are the columns that the format or a mapping does not read, and
+    ``literal_places`` those of which it leaves ``<image>`` in the text.
     """
 
     format: str
@@ -110,6 +111,8 @@ def survey(
         format_, evidence = guess.format, guess.evidence
     parse = format_.parse if mapping is None else mapped(format_.parse, mapping)
     drafts = [draft for row in rows if (draft := _draft(row, parse)) is not None]
+    if mapping is None:
+        unused = _ignored(drafts)
     images = [image for draft in drafts for image in draft.images]
     named = [image for image in images if image.form in _NAMED]
     layout = layout_of(drafts[0].with_images(())) if drafts else "conversation"
@@ -125,6 +128,12 @@ def survey(
         unused,
         literal,
     )
+
+
+def _ignored(drafts: Iterable[Draft]) -> tuple[str, ...]:
+    """Name the fields that a format does not read, those of all messages as one."""
+    where = [w.where for d in drafts for w in d.warnings if w.reason is Reason.FIELD_IGNORED]
+    return tuple(dict.fromkeys(re.sub(r"\[\d+\]", "[]", path)[2:] for path in where))
 
 
 def _row_bytes(rows: Sequence[Row]) -> float | None:
