@@ -31,7 +31,9 @@ _WORDED = re.compile(r"\w\W*\s+\W*\w|[\u0e00-\u0fff\u3040-\u30ff\u3400-\u9fff\ua
 _ASKS = re.compile(r"[?？؟;]\s*(?:</?\w+>|<image>)?\s*$")
 _SPELLED_LIST = re.compile(r"""\s*\[\s*["'].*["']\s*\]\s*""", re.DOTALL)
 _NUMBER = re.compile(r"\s*-?\d+(?:\.\d+)?\s*")
-SPEAKERS = frozenset(["user", "assistant", "system", "tool", "human", "gpt", "prompter", "bot", "model", "function"])
+SPEAKERS = frozenset(
+    ["user", "assistant", "system", "tool", "human", "gpt", "prompter", "bot", "model", "function"]
+)
 
 
 class Holds(StrEnum):

@@ -7,7 +7,9 @@ from functools import lru_cache
 
 _PIECE = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|\d+|[^\W\d_A-Za-z]+")
 _COUNTED = frozenset({"a", "b", "c", "d", "e", "f", "g", "h", "one", "two", "first", "second"})
-_LANGUAGES = frozenset(["ar", "cn", "de", "en", "es", "fr", "hi", "id", "it", "ja", "ko", "nl", "pl", "pt", "ru", "tr", "vi", "zh"])
+_LANGUAGES = frozenset(
+    "ar cn de en es fr hi it ja ko nl pl pt ru tr vi zh".split()  # noqa: SIM905
+)
 #: Names that say nothing of their own: what lies in `answers.text` is an answer.
 _GENERIC = frozenset({"text", "value", "content", "body", "raw", "string", "str", "data", "item"})
 _SPOILT = frozenset({"original", "raw", "old", "wrong", "incorrect", "bad", "noisy", "draft"})
@@ -90,8 +92,17 @@ WORDS: dict[str, dict[str, float]] = {
         ("mask", "depth", "thumbnail", "segmentation", "annotated", "edited", "heatmap", "icon"), 3
     ),
 }
+#: Names of what is said about a row.
 _META = frozenset(
-    ["id", "ids", "idx", "index", "uuid", "hash", "sha", "sha256", "md5", "source", "dataset", "origin", "split", "lang", "language", "locale", "url", "link", "uri", "path", "file", "filename", "filepath", "folder", "license", "licence", "date", "datetime", "time", "timestamp", "created", "updated", "model", "provider", "engine", "category", "type", "kind", "topic", "domain", "subject", "tag", "tags", "difficulty", "author", "worker", "annotator", "version", "revision", "test", "tests", "entry", "point", "repo", "name", "format", "audience", "seed", "length", "size", "count", "num", "number", "width", "height", "ratio", "tokens", "token", "metadata", "meta", "info", "status", "state", "subfield", "skill", "grade", "policy", "batch", "subreddit", "email", "ip", "code_id", "set", "stars", "issues", "forks", "confidence", "machine", "detoxify", "similarity", "perplexity", "embedding", "embeddings", "bbox", "bboxes", "box", "boxes", "region", "site"]
+    """
+    id ids idx index uuid hash sha md5 hexsha ext extension source dataset origin split lang language locale url
+    link uri path file filename filepath folder license licence date datetime time timestamp created
+    updated model provider engine category type kind topic domain subject tag tags difficulty no nr
+    author worker annotator version revision test tests entry point repo name format audience seed
+    length size count num number width height ratio tokens token metadata meta info status state
+    subfield skill grade policy batch subreddit email ip set stars issues forks confidence page
+    machine detoxify similarity perplexity embedding embeddings bbox bboxes box boxes region site
+    """.split()
 )
 _IDS = re.compile(r"[a-z]{2,7}ids?")
 
@@ -132,11 +143,17 @@ def _said(path: str) -> tuple[str, ...]:
     words = words_of(steps[-1])
     if len(steps) > 1 and (not words or words[-1] in _GENERIC):
         above = words_of(steps[-2])
-        if any(word in table for word in above for table in WORDS.values()):
+        if _is_known(above):
             return above
     while len(words) > 1 and (words[-1] in _COUNTED | _LANGUAGES or words[-1].isdigit()):
         words = words[:-1]
+    if len(words) > 1 and words[-1] in _GENERIC and _is_known(words[:-1]):
+        return words[:-1]
     return words
+
+
+def _is_known(words: tuple[str, ...]) -> bool:
+    return any(word in table for word in words for table in WORDS.values())
 
 
 @lru_cache(maxsize=4096)

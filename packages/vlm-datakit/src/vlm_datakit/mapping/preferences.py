@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from itertools import pairwise
 from typing import Any, NamedTuple
 
 from vlm_datakit.mapping.choosing import MARKS
-from vlm_datakit.mapping.columns import Column, Holds, is_coded
+from vlm_datakit.mapping.columns import Column, Holds, asks, is_coded
 from vlm_datakit.mapping.fieldmap import COLUMN, Entry
 from vlm_datakit.mapping.fieldmap import Column as Path
-from vlm_datakit.mapping.names import is_meta, stem_of, weight
+from vlm_datakit.mapping.names import WORDS, is_meta, stem_of, weight, words_of
 from vlm_datakit.mapping.offers import Offer, pictured
 from vlm_datakit.mapping.questions import contexts_joined
 from vlm_datakit.mapping.takes import (
@@ -57,14 +58,15 @@ def preferences(columns: Sequence[Column]) -> list[Offer]:
 
 
 def _offers(pair: Pair, asked: Sequence[Take], columns: Sequence[Column]) -> Iterator[Offer]:
-    answers = (pair.chosen, pair.rejected)
+    answers, orders = (pair.chosen, pair.rejected), {c.path: c.order for c in columns}
     if pair.are_chats:
         yield from _with_common_prompt(pair)
     for question in asked:
         if question.paths & pair.paths:
             continue
         subject = (question.main, str(pair.chosen))
-        score = pair.score + question.score
+        is_before = orders.get(question.main, 0) < pair.first.order
+        score = pair.score + question.score + (0.15 if is_before else -0.15)
         words = (question.words, pair.words)
         offer = Offer((question.entry("prompt"), *answers), score, words, subject)
         offer = contexts_joined(offer, question, "", columns)
@@ -96,6 +98,7 @@ def _pairs(columns: Sequence[Column]) -> Iterator[Pair]:
     usable = [c for c in columns if not (c.holds == Holds.TEXT and is_coded(c) and _is_said(c))]
     yield from _named(usable)
     yield from _unnamed(usable)
+    yield from _untold(usable)
     for first, second, paths in _twos(usable):
         yield from _marked(columns, first, paths, second)
     for answers in usable:
@@ -127,8 +130,6 @@ def _named(columns: Sequence[Column]) -> Iterator[Pair]:
 
 def _rest(path: str, role: str) -> str:
     """Return a name without the words that say which answer it is."""
-    from vlm_datakit.mapping.names import WORDS, words_of
-
     return " ".join(word for word in words_of(path) if word not in WORDS[role])
 
 
@@ -253,3 +254,33 @@ def _by(role: str, columns: tuple[Path, Path]) -> tuple[Entry, Entry]:
 
 def _named_paths(paths: Any) -> str:
     return paths if isinstance(paths, str) else " and ".join(paths)
+
+
+def _untold(columns: Sequence[Column]) -> Iterator[Pair]:
+    """Yield two answers beside each other of which nothing says which is the better."""
+    usable = [c for c in columns if "[*]" not in c.path and _says_nothing(c)]
+    for one, other in pairwise(usable):
+        if one.holds == other.holds and other.order == one.order + 1 and _are_alike(one, other):
+            words = f"{one.path} and {other.path} are alike; which is better, nothing says"
+            yield _pair(one, other, -2.0, words)
+            yield _pair(other, one, -2.1, words)
+
+
+def _says_nothing(column: Column) -> bool:
+    """Whether the name of a column of answers says nothing of what it is."""
+    if any(word in table for word in words_of(column.path) for table in WORDS.values()):
+        return stem_of(column.path) != column.path and weight("answer", column.path) > 0
+    is_answer = column.holds == Holds.TURN or (
+        column.holds in (Holds.MESSAGES, Holds.TURNS) and speaker_of(column, 0) == "assistant"
+    )
+    return not is_meta(column.path) and (is_answer or column.holds == Holds.TEXT)
+
+
+def _are_alike(one: Column, other: Column) -> bool:
+    """Whether texts are about as long, and no code of something."""
+    if one.holds != Holds.TEXT:
+        return True
+    if is_coded(one) or is_coded(other) or asks(one) > 0.5 or asks(other) > 0.5:
+        return False
+    sizes = [sum(len(v) for v in values_at(c) if isinstance(v, str)) for c in (one, other)]
+    return min(sizes) * 4 >= max(sizes) > 0

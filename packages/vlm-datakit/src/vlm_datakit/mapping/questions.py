@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from vlm_datakit.mapping.columns import Column, Holds, spells_lists
+from vlm_datakit.mapping.columns import Column, Holds, is_coded, spells_lists
 from vlm_datakit.mapping.fieldmap import COLUMN, Entry
 from vlm_datakit.mapping.names import is_meta, weight
 from vlm_datakit.mapping.offers import Offer, with_system
@@ -21,7 +21,9 @@ from vlm_datakit.mapping.takes import (
     values_at,
 )
 
-_ORDER = 0.2  # too little to decide alone
+_ORDER = 0.15  # too little to decide alone
+_WEAK = 2.4  # a question that neither asks nor is called so
+_MUTE = -0.5  # an answer that nothing speaks for
 _MOST = 10  # questions and answers that are tried with each other
 _LETTER = re.compile(r"\(?[A-H]\)?")
 
@@ -47,8 +49,13 @@ def _single(
     if question.paths & answer.paths:
         return None
     score = question.score + answer.score
+    if question.main and question.score < _WEAK and answer.score < -1:
+        return None
+    is_class = answer.how in _NO_QUESTION
+    if not question.main and answer.score < _MUTE and not is_class:
+        return None
     if not question.main:
-        is_caption = weight("caption", answer.main) > 0 or answer.how in _NO_QUESTION
+        is_caption = weight("caption", answer.main) > 0 or is_class
         score += 3 * is_caption
         question = question._replace(text=_instruction(answer))
         question = constant(question.text or "", question.score)
@@ -128,7 +135,13 @@ def _contexts(question: Take, answer: str, columns: Sequence[Column]) -> Iterato
         is_text = column.holds in (Holds.TEXT, Holds.NOTHING) and "[*]" not in column.path
         is_near = column.path.rpartition(".")[0] == question.main.rpartition(".")[0]
         is_equal = weight("prompt", column.path) > named
-        if is_text and is_near and not is_equal and (belonging >= 4 or (belonging > 0 and named < 5)):
+        if (
+            is_text
+            and is_near
+            and not is_equal
+            and not is_coded(column)
+            and (belonging >= 4 or (belonging > 0 and named < 5))
+        ):
             yield column
 
 
@@ -156,7 +169,7 @@ def _choosing(
 def _choices(columns: Sequence[Column]) -> Iterator[tuple[tuple[Column, ...], Any]]:
     """Yield the columns that hold choices, and how a mapping names them."""
     for column in columns:
-        is_list = column.holds == Holds.TEXTS or (
+        is_list = (column.holds == Holds.TEXTS and _are_distinct(column)) or (
             column.holds == Holds.TEXT and spells_lists(column)
         )
         if is_list and (
@@ -176,10 +189,10 @@ def _chosen(columns: Sequence[Column], choices: tuple[Column, ...], path: Any) -
         if column in choices or "[*]" in column.path:
             continue
         values, key = values_at(column), weight("key", column.path) / 2
-        score = 4 + named + key - 4 * (is_meta(column.path) and not key) - column.depth
+        score = 3 + named + key - 4 * (is_meta(column.path) and not key) - column.depth
         if column.holds == Holds.NUMBER and count and all(_is_index(v, count) for v in values):
             words = f"{column.path} tells which of {choices[0].path}"
-            if key or named:
+            if key or named or len(_indexes(columns, count)) == 1:
                 yield Take("choice-by-index", (path, column.path), score, words, column.path)
         elif column.holds == Holds.TEXT and values:
             labels = _labels(columns, choices[0], values)
@@ -189,8 +202,16 @@ def _chosen(columns: Sequence[Column], choices: tuple[Column, ...], path: Any) -
                 yield Take("choice-by-label", columns_, score + 1, words, column.path)
             elif all(_LETTER.fullmatch(str(v).strip()) for v in values):
                 yield as_is(column, score, f"{column.path} is the letter of a choice")
-            elif _are_choices(values, choices):
-                yield as_is(column, score + 1, f"{column.path} is one of the choices")
+
+
+def _are_distinct(column: Column) -> bool:
+    return all(len(set(map(str, value))) == len(value) for value in values_at(column))
+
+
+def _indexes(columns: Sequence[Column], count: int) -> list[Column]:
+    """Return the columns of numbers that may tell which of some choices."""
+    numbers = [c for c in columns if c.holds == Holds.NUMBER and "[*]" not in c.path]
+    return [c for c in numbers if all(_is_index(value, count) for value in values_at(c))]
 
 
 def _is_index(value: Any, count: int) -> bool:
@@ -206,11 +227,3 @@ def _labels(columns: Sequence[Column], choices: Column, values: Sequence[Any]) -
             if all(value in labels for value, labels in pairs):
                 return column.path
     return None
-
-
-def _are_choices(values: Sequence[Any], choices: tuple[Column, ...]) -> bool:
-    if len(choices) > 1:
-        rows = list(zip(*(values_at(column) for column in choices), strict=False))
-    else:
-        rows = list(values_at(choices[0]))
-    return bool(rows) and all(value in row for value, row in zip(values, rows, strict=False))

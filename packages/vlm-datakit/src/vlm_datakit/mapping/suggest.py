@@ -28,6 +28,8 @@ Fields = Mapping[str, Any]
 
 _ROWS, _TRIED, _KEPT = 60, 60, 8
 _GAP = 0.4  # between the best and one that is as likely
+_LEAST = -2.5
+_SURE = 1.5  # below it, little more than the order of columns speaks
 _FORMAT_SCORE = 11.0
 _PIXEL = Image(b"", "image/png", 1, 1)
 
@@ -108,7 +110,10 @@ def clear_choice(suggestions: Sequence[Suggestion]) -> Suggestion | None:
         (True, True)
     """
     best, *others = suggestions
-    return None if others and best.score - others[0].score < _GAP else best
+    if not others:
+        return best
+    is_ahead = best.score - others[0].score >= _GAP and best.score >= _SURE
+    return best if is_ahead else None
 
 
 class _Tried(NamedTuple):
@@ -162,7 +167,7 @@ def _of_offer(offer: Offer, rows: Sequence[Fields], goal: str) -> _Tried | None:
         return None
     outcome = [_outcome(parse, row) for row in rows]
     share = _share(outcome, goal)
-    if share is None:
+    if share is None or offer.score < _LEAST:
         return None
     score = round(offer.score - 6 * (1 - share), 2)
     suggestion = Suggestion(mapping, score, offer.evidence, None, share)

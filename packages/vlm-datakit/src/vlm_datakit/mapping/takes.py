@@ -27,6 +27,7 @@ _CHATS = frozenset({Holds.MESSAGES, Holds.TURNS})
 _FORM_SCORES = {ImageForm.URL: 1.5, ImageForm.PATH: 1.5, ImageForm.BASE64: 2.5}
 _BEST_FORM = 3.0
 _SHOWN = 50  # values that are looked at
+_MOST_VOICES = 12  # in a list of answers
 
 
 class Take(NamedTuple):
@@ -158,7 +159,7 @@ def _answer(column: Column) -> Iterator[Take]:
         words = {"majority-vote": "answers of several people", "first-of-list": "lists of answers"}
         yield Take(how, (path,), score - 0.3, f"{path} holds {words[how]}", path)
     elif column.holds == Holds.CLASS:
-        score = max(score, 3.0) - 0.7 * column.depth
+        score = max(score, -0.5)
         yield Take("class-name", (path,), score, f"{path} holds names of classes", path)
     elif column.holds == Holds.TURN:
         key = "value" if "value" in column.values[0] else "content"
@@ -167,7 +168,7 @@ def _answer(column: Column) -> Iterator[Take]:
         how = COLUMN if column.holds == Holds.MESSAGES else "sharegpt"
         yield Take(how, (path,), score + 4, f"{path} holds the assistant's messages", path)
     elif column.holds == Holds.OBJECT and weight("answer", path) >= 3:
-        yield Take("json-text", (path,), score - 1, f"{path} holds objects", path)
+        yield Take("json-text", (path,), score - 2, f"{path} holds objects", path)
 
 
 def _answer_score(column: Column) -> float:
@@ -178,6 +179,7 @@ def _answer_score(column: Column) -> float:
     score -= 4 * is_meta(path) + 3 * (not column.is_filled)
     if named <= 0:
         score -= 1.5 * asks(column) + 2 * (is_coded(column) + is_repeated(column))
+        score += _wording(column)
         score -= 3 * (
             weight("context", path) + weight("system", path) + weight("choices", path) > 0
         )
@@ -187,11 +189,31 @@ def _answer_score(column: Column) -> float:
     return score
 
 
+def _wording(column: Column) -> float:
+    """Return what the look of texts says of an answer that no name tells."""
+    if column.holds == Holds.TEXTS:
+        return 0.3 if _has_spaces(column) else -0.5
+    if column.holds == Holds.CLASS:
+        return -0.5
+    if column.holds != Holds.TEXT:
+        return 0.0
+    if is_worded(column):
+        return 0.3
+    return 0.0 if _is_sentence(column) else -2.0
+
+
+def _is_sentence(column: Column) -> bool:
+    """Whether most texts, of a word or so, begin or end as what is said does."""
+    said = [value.strip() for value in column.values if isinstance(value, str) and value.strip()]
+    spoken = [text for text in said if text[0].isupper() or text[-1] in ".!。)}>"]
+    return len(spoken) * 2 > len(said)
+
+
 def _is_said(column: Column) -> bool:
     """Whether lists hold something to say, and are not choices."""
     if weight("choices", column.path) > 0 or weight("no-picture", column.path) > 0:
         return False
-    return weight("answer", column.path) > 0 or _has_spaces(column)
+    return weight("answer", column.path) > 0 or max(lengths_of(column), default=0) <= _MOST_VOICES
 
 
 def _has_spaces(column: Column) -> bool:
@@ -242,7 +264,8 @@ def groups(columns: Iterable[Column], holds: Holds) -> list[tuple[Column, ...]]:
     by_stem: dict[str, list[Column]] = {}
     for column in columns:
         stem = stem_of(column.path)
-        if column.holds in (holds, Holds.NOTHING) and stem != column.path and "[*]" not in stem:
+        is_counted = stem != column.path and (not stem or len(stem) > 1) and "[*]" not in stem
+        if column.holds in (holds, Holds.NOTHING) and is_counted:
             by_stem.setdefault(stem, []).append(column)
     found = (tuple(group) for group in by_stem.values())
     return [group for group in found if len(group) > 1 and any(c.holds == holds for c in group)]
@@ -255,6 +278,8 @@ def pictures(columns: Sequence[Column]) -> list[Take]:
     ]
     found = [as_is(c, _picture_score(c), f"{c.path} holds {_given(c)}") for c in shown]
     for group in groups(columns, Holds.PICTURE):
+        if len({column.form for column in group if column.form is not None}) > 1:
+            continue
         score = max(_picture_score(column) for column in group if column.holds == Holds.PICTURE)
         found.append(_several(group, score + 1))
     singles = [c for c in shown if c.holds == Holds.PICTURE]

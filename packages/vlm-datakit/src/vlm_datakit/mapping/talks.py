@@ -12,7 +12,7 @@ from vlm_datakit.mapping.questions import singles
 from vlm_datakit.mapping.takes import Take, lengths_of, pictures, speaker_of, values_at
 
 _CHAT, _TURNS = 13.0, 5.0
-_ORDER = 0.2  # too little to decide alone
+_ORDER = 0.15  # too little to decide alone
 
 
 def conversations(columns: Sequence[Column], *, is_answer: bool) -> list[Offer]:

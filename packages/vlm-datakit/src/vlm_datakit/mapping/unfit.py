@@ -21,7 +21,7 @@ def spread_over_rows(columns: Sequence[Column]) -> str | None:
         if column.holds not in (Holds.TEXT, Holds.CLASS) or not said or not said <= SPEAKERS:
             continue
         is_named = bool({"role", "speaker", "from", "sender"} & set(words_of(column.path)))
-        if is_named or parents or len(said) > 1:
+        if is_named or parents or said & {"assistant", "user", "prompter"}:
             by = f", which {parents[0]} ties together" if parents else ""
             return (
                 f"each row is one message ({column.path} says who speaks): a conversation is "
