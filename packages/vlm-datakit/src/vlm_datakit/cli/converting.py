@@ -16,6 +16,7 @@ from vlm_datakit.cli.options import (
     fetch_policy,
     field_mapping,
     format_option,
+    goal_option,
     image_policy,
     image_root_option,
     limits,
@@ -43,6 +44,7 @@ if TYPE_CHECKING:
 @click.argument("output", default="-", metavar="[OUT]")
 @format_option
 @mapping_options
+@goal_option
 @click.option(
     "--to",
     "target",
@@ -171,6 +173,7 @@ def _portions(
     from vlm_datakit.portions import portion_of
     from vlm_datakit.sources.local import PIPE
     from vlm_datakit.sources.pipe import standard_input
+    from vlm_datakit.suggesting import Given, check_goal, choose_mapping, why
 
     formats.get(request.target)
     check_roots(request.image_roots)
@@ -191,12 +194,18 @@ def _portions(
     stream = _opened_source(file, stack) if pipe is None else pipe
     if not given["quiet"]:
         say_left_out([file])
+    chosen = None
+    check_goal(given["goal"], Given(request.source, request.mapping))
+    if given["goal"] is not None:
+        chosen = choose_mapping(file, pipe, given["goal"])
+        request = replace(request, source=chosen.format or "auto", mapping=chosen.mapping)
     name, mapping = settled(request.mapping, request.source)
     format_ = None if name == "auto" else formats.get(name)
     if format_ is None or mapping is not None:
         found = look_at(file, pipe, format_, mapping)
         if not given["quiet"]:
-            say(f"{file.name}: read as {found.format} ({found.evidence})")
+            evidence = found.evidence if chosen is None else why(chosen, given["goal"])
+            say(f"{file.name}: read as {found.format} ({evidence})")
         say_mapping(mapping, found, given)
         name, request = found.format, request if mapping else replace(request, source=found.format)
     _say_losses(request, formats.get(name), quiet=given["quiet"])

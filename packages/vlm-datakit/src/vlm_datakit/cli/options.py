@@ -86,6 +86,11 @@ _MAPPING_OPTIONS = (
     click.option("--mapping", metavar="FILE", help="Take the roles from a file; --map overrides."),
     click.option("--save-mapping", metavar="FILE", help="Write the mapping to a YAML file."),
 )
+goal_option = click.option(
+    "--goal",
+    type=click.Choice(["vlm", "sl", "dpo", "sft"]),
+    help="Without --from and --map: take what `suggest-mapping` suggests, if it is clear.",
+)
 workers_option = click.option(
     "--workers",
     type=click.IntRange(1),
@@ -116,7 +121,7 @@ def field_mapping(given: dict[str, Any]) -> FieldMap | None:
         UsageError: for one that cannot be read, or --save-mapping without one.
     """
     if not given["maps"] and given["mapping"] is None:
-        if given["save_mapping"] is not None:
+        if given["save_mapping"] is not None and given.get("goal") is None:
             raise UsageError("--save-mapping writes a mapping: give one with --map")
         return None
     from vlm_datakit.mapping.fieldmap import field_map, parse_entry, with_entries

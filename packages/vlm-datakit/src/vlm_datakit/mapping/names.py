@@ -6,7 +6,9 @@ import re
 from functools import lru_cache
 
 _PIECE = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|\d+|[^\W\d_A-Za-z]+")
-_COUNTED = frozenset({"a", "b", "c", "d", "e", "f", "g", "h", "one", "two", "first", "second"})
+_COUNTED = frozenset(
+    {"a", "b", "c", "d", "e", "f", "g", "h", "j", "k", "one", "two", "first", "second"}
+)
 _LANGUAGES = frozenset(
     "ar cn de en es fr hi it ja ko nl pl pt ru tr vi zh".split()  # noqa: SIM905
 )
@@ -17,7 +19,8 @@ _SPOILT = frozenset({"original", "raw", "old", "wrong", "incorrect", "bad", "noi
 #: What a column with such a word in its name is likely to be, from 1 to 6.
 WORDS: dict[str, dict[str, float]] = {
     "prompt": {
-        **dict.fromkeys(("prompt", "question", "instruction", "query", "problem"), 6),
+        **dict.fromkeys(("prompt", "question", "instruction", "problem"), 6),
+        "query": 5.5,
         **dict.fromkeys(("request", "user", "human", "ask", "q", "questioner"), 5),
         **dict.fromkeys(("input", "utterance", "command", "nl", "inquiry"), 4.5),
         **dict.fromkeys(("article", "document", "post", "task", "dialogue", "dialog"), 3.5),
@@ -68,7 +71,8 @@ WORDS: dict[str, dict[str, float]] = {
     },
     "mark": {
         **dict.fromkeys(("better", "preferred", "preference", "winner", "choice", "best"), 5),
-        **dict.fromkeys(("chosen", "label", "selected", "verdict", "judgment", "vote"), 4),
+        **dict.fromkeys(("chosen", "selected", "verdict", "judgment", "vote"), 4),
+        "label": 1.5,
     },
     "rating": {
         **dict.fromkeys(("rating", "score", "reward", "overall", "grade", "mark"), 5),
@@ -131,7 +135,7 @@ def stem_of(path: str) -> str:
         ('image', 'response', '', 'op')
     """
     head, dot, last = path.rpartition(".")
-    found = re.fullmatch(r"(.*?)[_\- ]?(?:\d+|(?<![a-z])[a-hA-H])", last)
+    found = re.fullmatch(r"(.*?)[_\- ]?(?:\d+|(?<![a-z])[a-hjkA-HJK])", last)
     if found is None:
         found = re.fullmatch(r"(op|opt|option|choice|ans|answer|response|resp)[a-h]", last)
     return head + dot + (last if found is None else found[1])

@@ -8,7 +8,7 @@ from typing import Any
 
 from vlm_datakit.mapping.columns import Column, Holds, is_coded, spells_lists
 from vlm_datakit.mapping.fieldmap import COLUMN, Entry
-from vlm_datakit.mapping.names import is_meta, weight
+from vlm_datakit.mapping.names import is_meta, weight, words_of
 from vlm_datakit.mapping.offers import Offer, with_system
 from vlm_datakit.mapping.takes import (
     Take,
@@ -34,22 +34,23 @@ def singles(
     """Yield one question with one answer."""
     asked = prompts(columns, with_images=bool(images))[:_MOST]
     said = answers(columns)[:_MOST]
-    order = {column.path: column.order for column in columns}
+    by_path = {column.path: column for column in columns}
     for question in [*asked, *_constants(said, images)]:
         for answer in said:
-            offer = _single(question, answer, order, is_answer=is_answer)
+            offer = _single(question, answer, by_path, is_answer=is_answer)
             if offer is not None:
                 yield from _enriched(offer, question, answer, columns)
     yield from _choosing(columns, asked, is_answer=is_answer)
 
 
 def _single(
-    question: Take, answer: Take, order: dict[str, int], *, is_answer: bool
+    question: Take, answer: Take, by_path: dict[str, Column], *, is_answer: bool
 ) -> Offer | None:
     if question.paths & answer.paths:
         return None
     score = question.score + answer.score
-    if question.main and question.score < _WEAK and answer.score < -1:
+    is_weak = question.score < _WEAK and answer.score < -1
+    if question.main and (question.score < 0 or is_weak or _ends_with(question, answer, by_path)):
         return None
     is_class = answer.how in _NO_QUESTION
     if not question.main and answer.score < _MUTE and not is_class:
@@ -60,20 +61,31 @@ def _single(
         question = question._replace(text=_instruction(answer))
         question = constant(question.text or "", question.score)
     else:
-        score += _ORDER if order[question.main] < order[answer.main] else -_ORDER
+        is_before = by_path[question.main].order < by_path[answer.main].order
+        score += _ORDER if is_before else -_ORDER
     role = "completion" if is_answer else "response"
     entries = (question.entry("prompt"), answer.entry(role))
     return Offer(entries, score, (question.words, answer.words), (question.main, answer.main))
 
 
+def _ends_with(question: Take, answer: Take, by_path: dict[str, Column]) -> bool:
+    """Whether a text is a question with its answer behind it, put together from both."""
+    if question.how != COLUMN or answer.how != COLUMN or answer.main not in by_path:
+        return False
+    asked, said = (values_at(by_path[take.main]) for take in (question, answer))
+    pairs = [(str(a).strip(), str(b).strip()) for a, b in zip(asked, said, strict=False)]
+    ending = [a.endswith(b) and len(a) > len(b) > 0 for a, b in pairs]
+    return sum(ending) * 2 > len(ending)
+
+
 _NO_QUESTION = ("class-name", "json-sub-field")
 _INSTRUCTIONS = (
-    (("latex", "formula", "tex"), "Write the formula as LaTeX."),
+    (("latex", "formula"), "Write the formula as LaTeX."),
     (("html",), "Write what the picture shows as HTML."),
     (("markdown",), "Write what the picture shows as Markdown."),
-    (("transcription", "ocr", "text", "word", "transcript"), "Read the text in the picture."),
+    (("transcription", "ocr", "transcript"), "Read the text in the picture."),
     (("parse", "truth", "json"), "Read the document, and answer in JSON."),
-    (("label", "class", "categor"), "What is in the picture? Answer with its class."),
+    (("label", "class"), "What is in the picture? Answer with its class."),
 )
 
 
@@ -81,9 +93,9 @@ def _instruction(answer: Take) -> str:
     """Return what is asked of a picture beside which only an answer stands."""
     if answer.how == "class-name":
         return _INSTRUCTIONS[-1][1]
-    name = answer.main.lower()
+    said = words_of(answer.main)
     for words, text in _INSTRUCTIONS:
-        if any(word in name for word in words):
+        if any(word in said for word in words):
             return text
     return "Describe the picture."
 
@@ -194,7 +206,7 @@ def _chosen(columns: Sequence[Column], choices: tuple[Column, ...], path: Any) -
             words = f"{column.path} tells which of {choices[0].path}"
             if key or named or len(_indexes(columns, count)) == 1:
                 yield Take("choice-by-index", (path, column.path), score, words, column.path)
-        elif column.holds == Holds.TEXT and values:
+        elif column.holds in (Holds.TEXT, Holds.CLASS) and values:
             labels = _labels(columns, choices[0], values)
             if labels is not None and isinstance(path, str):
                 words = f"{column.path} names one of {labels}"

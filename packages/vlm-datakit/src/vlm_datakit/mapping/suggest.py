@@ -101,6 +101,31 @@ def suggest(
     return replace(other, goal="sft") if isinstance(other, DoesNotFit) else other
 
 
+def suggest_mapping(
+    rows: Iterable[Fields], *, goal: str = "sft", features: Any = None
+) -> tuple[Suggestion, ...] | DoesNotFit:
+    """Suggest which columns of rows become what, best first; some dozens of rows are read.
+
+    Args:
+        rows: Any iterable of dicts.
+        goal: vlm, sl, dpo, or sft: vlm for rows with pictures, else sl.
+        features: What is known of the columns: ``datasets.Features``, or what its
+            ``to_dict()`` gives.
+
+    Returns:
+        Suggestions whose ``mapping`` `vlm_datakit.convert` takes, or why none fits.
+
+    Raises:
+        UsageError: for a goal that is none.
+
+    Example:
+        >>> suggest_mapping([{"frage": "Was ist Moos?", "antwort": "Gras."}], goal="sl")[0].evidence
+        ('frage asks and is called so', 'antwort holds texts and is called an answer')
+    """
+    known = features.to_dict() if hasattr(features, "to_dict") else features
+    return suggest(known, rows, goal)
+
+
 def clear_choice(suggestions: Sequence[Suggestion]) -> Suggestion | None:
     """Return the best suggestion if no other is nearly as likely.
 

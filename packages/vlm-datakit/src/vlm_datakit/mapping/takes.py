@@ -167,8 +167,9 @@ def _answer(column: Column) -> Iterator[Take]:
     elif column.holds in _CHATS and speaker_of(column, 0) == "assistant":
         how = COLUMN if column.holds == Holds.MESSAGES else "sharegpt"
         yield Take(how, (path,), score + 4, f"{path} holds the assistant's messages", path)
-    elif column.holds == Holds.OBJECT and weight("answer", path) >= 3:
-        yield Take("json-text", (path,), score - 2, f"{path} holds objects", path)
+    elif column.holds == Holds.OBJECT and (weight("answer", path) >= 3 or not column.depth):
+        score = score - 2 if weight("answer", path) >= 3 else -0.4
+        yield Take("json-text", (path,), score, f"{path} holds objects", path)
 
 
 def _answer_score(column: Column) -> float:
@@ -243,6 +244,7 @@ def _json_key(column: Column) -> str | None:
 def token_lists(columns: Sequence[Column]) -> Iterator[str]:
     """Yield lists of single words beside which lists of labels or boxes stand, one for each."""
     lists = [c for c in columns if c.holds in (Holds.CLASSES, Holds.NUMBERS, Holds.OTHER)]
+    lists = [c for c in lists if not (c.holds == Holds.NUMBERS and is_meta(c.path))]
     for column in columns:
         if column.holds == Holds.TEXTS and not _has_spaces(column):
             if any(_is_beside(column, other) for other in lists):

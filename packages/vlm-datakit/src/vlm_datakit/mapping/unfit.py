@@ -48,6 +48,8 @@ def why_unfit(columns: Sequence[Column], goal: str) -> str:
         return "nothing tells two answers of which one is better: no chosen and rejected, no rating"
     asked = prompts(columns, with_images=False)
     if not asked or not _other_answer(columns, asked[0].main):
+        if asked and asked[0].score >= 3:
+            return f"{asked[0].main} asks, but no column answers in words"
         texts = [c.path for c in columns if c.holds == Holds.TEXT and is_worded(c)]
         if texts and (len(texts) == 1 or not asked):
             return f"{texts[0]} holds texts, but no column is the prompt that they answer"
