@@ -6,7 +6,7 @@ A column is a place that a mapping can name: ``question``, ``info.title``, ``qa[
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
@@ -28,7 +28,7 @@ _CODED = re.compile(
     r"|/?(?:[\w.-]+/)+[\w.-]*|[A-Za-z]+[_-]?\d[\w-]*|[\w-]+\.[a-z]{2,4}",
 )
 _WORDED = re.compile(r"\w\W*\s+\W*\w|[\u0e00-\u0fff\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]{3}")
-_ASKS = re.compile(r"[?？؟;]\s*(?:</?\w+>|<image>)?\s*$")
+_ASKS = re.compile(r"[?\uff1f\u061f;]\s*(?:</?\w+>|<image>)?\s*$")
 _SPELLED_LIST = re.compile(r"""\s*\[\s*["'].*["']\s*\]\s*""", re.DOTALL)
 _NUMBER = re.compile(r"\s*-?\d+(?:\.\d+)?\s*")
 SPEAKERS = frozenset(
@@ -57,6 +57,16 @@ class Holds(StrEnum):
     OTHER = "something else"
 
 
+_LISTS = (Holds.TEXTS, Holds.MESSAGES, Holds.TURNS, Holds.NUMBERS, Holds.CLASSES, Holds.OBJECTS)
+_TEXTS = (Holds.TEXT, Holds.TRANSCRIPT, Holds.CLASS)
+_KINDS: dict[Holds, type | tuple[type, ...]] = {
+    **dict.fromkeys(_LISTS, (list, tuple)),
+    **dict.fromkeys(_TEXTS, str),
+    **dict.fromkeys((Holds.TURN, Holds.OBJECT), Mapping),
+    Holds.NUMBER: (int, float),
+}
+
+
 @dataclass(frozen=True, slots=True)
 class Column:
     """A place in rows, what stands there, and the values of the rows that have one.
@@ -79,7 +89,8 @@ class Column:
     @property
     def is_filled(self) -> bool:
         """Whether most rows have a value that is not empty."""
-        return sum(value not in ("", [], None) for value in self.values) * 2 > self.rows
+        given = [v for v in self.values if not isinstance(v, (str, list, tuple, dict)) or v]
+        return len(given) * 2 > self.rows
 
 
 def columns_of(rows: Sequence[Fields], features: Mapping[str, Any] | None = None) -> list[Column]:
@@ -95,7 +106,7 @@ def columns_of(rows: Sequence[Fields], features: Mapping[str, Any] | None = None
         [('q', 'texts'), ('info', 'objects'), ('info.n', 'numbers')]
     """
     found = list[Column]()
-    names = dict.fromkeys(name for row in rows for name in row if isinstance(name, str) and name)
+    names = dict.fromkeys(name for row in rows for name in row if name)
     for name in names:
         values = [row.get(name) for row in rows]
         for path, inner, feature in _places(name, values, (features or {}).get(name), 0):
@@ -160,7 +171,8 @@ def _column(path: str, values: list[Any], feature: Any, at: tuple[int, int]) -> 
         holds, form = _of_values(path, given)
     elif holds in (Holds.PICTURE, Holds.PICTURES):
         form = ImageForm.BYTES
-    return Column(path, holds, given, at[0], at[1], form)
+    kind = _KINDS.get(holds, object)
+    return Column(path, holds, tuple(v for v in given if isinstance(v, kind)), *at, form)
 
 
 def _of_feature(feature: Any, values: Sequence[Any]) -> Holds | None:
@@ -186,12 +198,9 @@ def _of_values(path: str, values: Sequence[Any]) -> tuple[Holds, ImageForm | Non
         return Holds.PICTURE, form
     if _most(values, lambda value: isinstance(value, str)):
         return _of_texts(path, [value for value in values if isinstance(value, str)])
-    if _most(values, is_turn):
-        return Holds.TURN, None
-    if _most(values, lambda value: isinstance(value, Mapping)):
-        return Holds.OBJECT, None
-    if _most(values, lambda value: isinstance(value, (int, float))):
-        return Holds.NUMBER, None
+    for holds, test in _PLAIN:
+        if _most(values, test):
+            return holds, None
     if _most(values, lambda value: isinstance(value, (list, tuple))):
         lists = [value for value in values if isinstance(value, (list, tuple))]
         return _of_inner(path, [one for value in lists for one in value if one is not None])
@@ -262,8 +271,15 @@ def is_turn(value: Any) -> bool:
     if not isinstance(value, Mapping):
         return False
     if "role" in value and "content" in value:
-        return value["role"] in SPEAKERS
+        return isinstance(value["role"], str) and value["role"] in SPEAKERS
     return "from" in value and "value" in value and isinstance(value["from"], str)
+
+
+_PLAIN: tuple[tuple[Holds, Callable[[Any], bool]], ...] = (
+    (Holds.TURN, is_turn),
+    (Holds.OBJECT, lambda value: isinstance(value, Mapping)),
+    (Holds.NUMBER, lambda value: isinstance(value, (int, float))),
+)
 
 
 def is_transcript(text: str) -> bool:

@@ -10,7 +10,7 @@ _COUNTED = frozenset(
     {"a", "b", "c", "d", "e", "f", "g", "h", "j", "k", "one", "two", "first", "second"}
 )
 _LANGUAGES = frozenset(
-    "ar cn de en es fr hi it ja ko nl pl pt ru tr vi zh".split()  # noqa: SIM905
+    {*("ar", "cn", "de", "en", "es", "fr", "hi", "it", "ja"), *("ko", "nl", "pl", "pt", "ru"), "zh"}
 )
 #: Names that say nothing of their own: what lies in `answers.text` is an answer.
 _GENERIC = frozenset({"text", "value", "content", "body", "raw", "string", "str", "data", "item"})
@@ -54,10 +54,12 @@ WORDS: dict[str, dict[str, float]] = {
         **dict.fromkeys(("hint", "paragraph", "evidence", "title", "post"), 3),
         **dict.fromkeys(("输入", "上下文", "背景", "入力", "입력", "entrada", "masukan"), 4),
     },
-    "caption": dict.fromkeys(
-        ("caption", "description", "alt", "sentence", "transcription", "latex", "formula", "ocr"), 2
-    )
-    | dict.fromkeys(("label", "class", "text", "title", "markdown", "html", "parse", "truth"), 1),
+    "caption": {
+        **dict.fromkeys(("caption", "description", "alt", "sentence", "transcription"), 2),
+        **dict.fromkeys(("latex", "formula", "ocr"), 2),
+        **dict.fromkeys(("label", "class", "text", "title", "markdown", "html"), 1),
+        **dict.fromkeys(("parse", "truth"), 1),
+    },
     "system": dict.fromkeys(("system", "persona", "sys", "системный"), 5),
     "chosen": {
         **dict.fromkeys(("chosen", "preferred", "accepted", "winner", "winning"), 6),
@@ -86,28 +88,32 @@ WORDS: dict[str, dict[str, float]] = {
     "chat": dict.fromkeys(
         ("message", "conversation", "dialog", "dialogue", "chat", "turn", "history"), 2
     ),
-    "image": dict.fromkeys(
-        ("image", "img", "picture", "photo", "pixel", "figure", "screenshot", "scan", "bild"), 3
-    )
-    | dict.fromkeys(
-        ("imagen", "imagem", "foto", "immagine", "图片", "图像", "画像", "jpg", "png"), 3
-    ),
+    "image": {
+        **dict.fromkeys(("image", "img", "picture", "photo", "pixel", "figure"), 3),
+        **dict.fromkeys(("screenshot", "scan", "bild", "imagen", "imagem", "foto"), 3),
+        **dict.fromkeys(("immagine", "图片", "图像", "画像", "jpg", "png"), 3),
+    },
     "no-picture": dict.fromkeys(
         ("mask", "depth", "thumbnail", "segmentation", "annotated", "edited", "heatmap", "icon"), 3
     ),
 }
 #: Names of what is said about a row.
 _META = frozenset(
-    """
-    id ids idx index uuid hash sha md5 hexsha ext extension source dataset origin split lang language locale url
-    link uri path file filename filepath folder license licence date datetime time timestamp created
-    updated model provider engine category type kind topic domain subject tag tags difficulty no nr
-    author worker annotator version revision test tests entry point repo name format audience seed
-    length size count num number width height ratio tokens token metadata meta info status state
-    subfield skill grade policy batch subreddit email ip set stars issues forks confidence page
-    machine detoxify similarity perplexity embedding embeddings bbox bboxes box boxes region site
-    """.split()
-)
+    {
+        "annotator", "audience", "author", "batch", "bbox", "bboxes", "box", "boxes", "category",
+        "confidence", "count", "created", "dataset", "date", "datetime", "detoxify", "difficulty",
+        "domain", "email", "embedding", "embeddings", "engine", "entry", "ext", "extension",
+        "file", "filename", "filepath", "folder", "forks", "format", "grade", "hash", "height",
+        "hexsha", "id", "ids", "idx", "index", "info", "ip", "issues", "kind", "lang", "language",
+        "length", "licence", "license", "link", "locale", "machine", "md5", "meta", "metadata",
+        "model", "name", "no", "nr", "num", "number", "origin", "page", "path", "perplexity",
+        "point", "policy", "provider", "ratio", "region", "repo", "revision", "seed", "set",
+        "sha", "similarity", "site", "size", "skill", "source", "split", "stars", "state",
+        "status", "subfield", "subject", "subreddit", "tag", "tags", "test", "tests", "time",
+        "timestamp", "token", "tokens", "topic", "type", "updated", "uri", "url", "uuid",
+        "version", "width", "worker",
+    }
+)  # fmt: skip
 _IDS = re.compile(r"[a-z]{2,7}ids?")
 
 

@@ -60,13 +60,14 @@ def part_facts(column: Column) -> PartFacts:
 def _parts(values: Iterable[Any]) -> Iterator[dict[str, Any]]:
     for messages in values:
         for message in messages:
-            content = message.get("content")
+            content = message.get("content") if isinstance(message, dict) else None
             for part in content if isinstance(content, list) else ():
                 if isinstance(part, dict):
                     yield part
 
 
 def with_system(offer: Offer, columns: Sequence[Column]) -> Iterator[Offer]:
+    """Yield an offer with the text that tells the model who it is, if there is one."""
     used = {path for entry in offer.entries for path in entry.columns}
     for column in systems(columns)[:1]:
         if column.path not in used:

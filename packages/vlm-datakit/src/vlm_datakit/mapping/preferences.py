@@ -172,9 +172,9 @@ def _twos(columns: Sequence[Column]) -> Iterator[tuple[Column, Column, Path]]:
     """Yield two columns that a name counts: ``response_a`` and ``response_b``."""
     for holds in (Holds.TEXT, Holds.MESSAGES, Holds.TURNS, Holds.TRANSCRIPT):
         for group in groups(columns, holds):
-            if len(group) == 2 and all(c.holds == holds for c in group):
-                if not all(is_coded(c) for c in group):
-                    yield group[0], group[1], (group[0].path, group[1].path)
+            are_two = len(group) == 2 and all(c.holds == holds for c in group)
+            if are_two and not all(is_coded(c) for c in group):
+                yield group[0], group[1], (group[0].path, group[1].path)
 
 
 def _marked(
@@ -204,7 +204,9 @@ def _deciding(column: Column) -> Iterator[tuple[str, str, float]]:
     values, named = values_at(column), weight("mark", column.path) > 0
     if column.holds == Holds.NUMBER and not any(isinstance(v, bool) for v in values):
         if all(value in (0, 1) and isinstance(value, int) for value in values):
-            yield "choice-by-index", "other-than-choice", 1.0 if named else -2.0
+            is_told = not is_meta(column.path) and len(set(values)) > 1
+            if named or is_told:
+                yield "choice-by-index", "other-than-choice", 1.0 if named else -6.8
         if any(value < 0 for value in values) and (named or weight("rating", column.path)):
             yield "preferred-by-sign", "other-by-sign", 1.0
     elif column.holds in (Holds.TEXT, Holds.CLASS):

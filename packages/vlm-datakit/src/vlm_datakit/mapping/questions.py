@@ -52,7 +52,7 @@ def _single(
     is_weak = question.score < _WEAK and answer.score < -1
     if question.main and (question.score < 0 or is_weak or _ends_with(question, answer, by_path)):
         return None
-    is_class = answer.how in _NO_QUESTION
+    is_class = answer.how in _NO__CLASS
     if not question.main and answer.score < _MUTE and not is_class:
         return None
     if not question.main:
@@ -78,21 +78,24 @@ def _ends_with(question: Take, answer: Take, by_path: dict[str, Column]) -> bool
     return sum(ending) * 2 > len(ending)
 
 
-_NO_QUESTION = ("class-name", "json-sub-field")
+_NO__CLASS = ("class-name", "json-sub-field")
+_CLASS = "What is in the picture? Answer with its class."
+_JSON = "Read the document, and answer in JSON."
 _INSTRUCTIONS = (
     (("latex", "formula"), "Write the formula as LaTeX."),
     (("html",), "Write what the picture shows as HTML."),
     (("markdown",), "Write what the picture shows as Markdown."),
     (("transcription", "ocr", "transcript"), "Read the text in the picture."),
-    (("parse", "truth", "json"), "Read the document, and answer in JSON."),
-    (("label", "class"), "What is in the picture? Answer with its class."),
+    (("parse", "truth", "json"), _JSON),
+    (("label", "class"), _CLASS),
 )
+_ASKED = {"class-name": _CLASS, "json-text": _JSON, "json-sub-field": _JSON}
 
 
 def _instruction(answer: Take) -> str:
     """Return what is asked of a picture beside which only an answer stands."""
-    if answer.how == "class-name":
-        return _INSTRUCTIONS[-1][1]
+    if answer.how in _ASKED:
+        return _ASKED[answer.how]
     said = words_of(answer.main)
     for words, text in _INSTRUCTIONS:
         if any(word in said for word in words):
@@ -169,7 +172,7 @@ def _choosing(
     for choices, path in _choices(columns):
         for answer in _chosen(columns, choices, path):
             for question in plain:
-                if question.paths & (answer.paths | set(c.path for c in choices)):
+                if question.paths & (answer.paths | {c.path for c in choices}):
                     continue
                 entry = Entry("prompt", (question.main, path, *hints[:1]), "question-with-choices")
                 evidence = (f"{question.words}, with choices", answer.words)

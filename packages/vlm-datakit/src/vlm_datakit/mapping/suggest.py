@@ -90,7 +90,7 @@ def suggest(
     """
     if goal not in GOALS:
         raise UsageError(f"unknown goal {goal!r}: known are {', '.join(GOALS)}")
-    shown = [row for row in islice(rows, _ROWS) if isinstance(row, Mapping)]
+    shown = list(islice(rows, _ROWS))
     columns = columns_of(shown, features)
     if goal != "sft":
         return _suggested(columns, shown, goal)

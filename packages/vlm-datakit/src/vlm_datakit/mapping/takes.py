@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import orjson
@@ -21,12 +22,13 @@ from vlm_datakit.mapping.columns import (
 )
 from vlm_datakit.mapping.fieldmap import COLUMN, CONSTANT, Entry
 from vlm_datakit.mapping.fieldmap import Column as Path
-from vlm_datakit.mapping.names import is_meta, stem_of, weight
+from vlm_datakit.mapping.names import is_meta, stem_of, weight, words_of
 
 _CHATS = frozenset({Holds.MESSAGES, Holds.TURNS})
 _FORM_SCORES = {ImageForm.URL: 1.5, ImageForm.PATH: 1.5, ImageForm.BASE64: 2.5}
 _BEST_FORM = 3.0
 _SHOWN = 50  # values that are looked at
+_ID = re.compile(r"\w*ids?|idx|index|start")
 _MOST_VOICES = 12  # in a list of answers
 
 
@@ -69,7 +71,7 @@ def speaker_of(column: Column, index: int) -> str:
     said = Counter(
         message.get("role", message.get("from"))
         for value in column.values[:_SHOWN]
-        if value and isinstance(message := value[index], dict)
+        if value and isinstance(message := value[index], Mapping)
     )
     best = said.most_common(1)
     name = best[0][0] if best else None
@@ -156,8 +158,10 @@ def _answer(column: Column) -> Iterator[Take]:
         yield as_is(column, score, f"{path} holds texts{named}")
     elif column.holds == Holds.TEXTS and _is_said(column):
         how = "majority-vote" if _votes(column) else "first-of-list"
-        words = {"majority-vote": "answers of several people", "first-of-list": "lists of answers"}
-        yield Take(how, (path,), score - 0.3, f"{path} holds {words[how]}", path)
+        words = (
+            f"{path} holds {'answers of several people' if _votes(column) else 'lists of answers'}"
+        )
+        yield Take(how, (path,), score - 0.3, words, path)
     elif column.holds == Holds.CLASS:
         score = max(score, -0.5)
         yield Take("class-name", (path,), score, f"{path} holds names of classes", path)
@@ -244,11 +248,11 @@ def _json_key(column: Column) -> str | None:
 def token_lists(columns: Sequence[Column]) -> Iterator[str]:
     """Yield lists of single words beside which lists of labels or boxes stand, one for each."""
     lists = [c for c in columns if c.holds in (Holds.CLASSES, Holds.NUMBERS, Holds.OTHER)]
-    lists = [c for c in lists if not (c.holds == Holds.NUMBERS and is_meta(c.path))]
+    lists = [c for c in lists if not any(_ID.fullmatch(word) for word in words_of(c.path)[-1:])]
     for column in columns:
-        if column.holds == Holds.TEXTS and not _has_spaces(column):
-            if any(_is_beside(column, other) for other in lists):
-                yield column.path
+        is_words = column.holds == Holds.TEXTS and not _has_spaces(column)
+        if is_words and any(_is_beside(column, other) for other in lists):
+            yield column.path
 
 
 def _is_beside(column: Column, other: Column) -> bool:
@@ -289,9 +293,8 @@ def pictures(columns: Sequence[Column]) -> list[Take]:
     equal = [c for c in singles if _picture_score(c) > best - 0.3]
     if len(equal) > 1 and not any(stem_of(c.path) != c.path for c in equal):
         found.append(_several(equal, best + 0.3 + 0.5 * _are_sides(equal)))
-    for column in columns:
-        if "[*]" in column.path and column.holds == Holds.PICTURES:
-            found.append(as_is(column, _picture_score(column), f"{column.path} are pictures"))
+    inside = [c for c in columns if "[*]" in c.path and c.holds == Holds.PICTURES]
+    found += [as_is(c, _picture_score(c), f"{c.path} are pictures") for c in inside]
     return sorted(found, key=lambda take: -take.score)
 
 

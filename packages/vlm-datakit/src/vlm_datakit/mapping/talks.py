@@ -89,6 +89,7 @@ def _has_system(column: Column) -> bool:
         "system" in (message.get("role"), message.get("from"))
         for value in values_at(column)
         for message in value
+        if isinstance(message, dict)
     )
 
 
@@ -111,7 +112,9 @@ def _pair_score(asked: Column, said: Column, lists: Sequence[Column]) -> float:
     if parent != beside:
         return 0.0
     texts = [one for value in values_at(asked) for one in value if isinstance(one, str)]
-    asking = sum(text.rstrip().endswith(("?", "？", "؟")) for text in texts) / max(1, len(texts))
+    asking = sum(text.rstrip().endswith(("?", "\uff1f", "\u061f")) for text in texts) / max(
+        1, len(texts)
+    )
     question, answer = weight("prompt", asked.path), weight("answer", said.path)
     are_only = bool(parent) and sum(c.path.startswith(f"{parent}[*]") for c in lists) == 2
     if not ((question > 0 and answer > 0) or asking > 0.5 or are_only):
@@ -131,5 +134,4 @@ def _pair(asked: Column, said: Column, score: float, *, is_answer: bool) -> Offe
         )
         entries = (Entry("prompt", (one,)), Entry("completion", (other,)))
         return Offer(entries, score, (f"{words}, one in each row",), subject)
-    entries = (Entry("messages", subject, "turns"),)
-    return Offer(entries, score, (words,), subject)
+    return Offer((Entry("messages", subject, "turns"),), score, (words,), subject)

@@ -34,9 +34,6 @@ def why_unfit(columns: Sequence[Column], goal: str) -> str:
     """Return why no mapping was found for a goal."""
     if not columns:
         return "the rows have no columns"
-    spread = spread_over_rows(columns)
-    if spread is not None:
-        return spread
     if goal == "vlm" and not pictures(columns):
         return _no_pictures(columns)
     tokens = list(token_lists(columns))
@@ -46,15 +43,19 @@ def why_unfit(columns: Sequence[Column], goal: str) -> str:
         )
     if goal == "dpo":
         return "nothing tells two answers of which one is better: no chosen and rejected, no rating"
+    return _no_question_or_answer(columns)
+
+
+def _no_question_or_answer(columns: Sequence[Column]) -> str:
     asked = prompts(columns, with_images=False)
-    if not asked or not _other_answer(columns, asked[0].main):
-        if asked and asked[0].score >= 3:
-            return f"{asked[0].main} asks, but no column answers in words"
-        texts = [c.path for c in columns if c.holds == Holds.TEXT and is_worded(c)]
-        if texts and (len(texts) == 1 or not asked):
-            return f"{texts[0]} holds texts, but no column is the prompt that they answer"
-        return "no column asks, and no column answers"
-    return "no column answers in words what another asks"
+    if asked and _other_answer(columns, asked[0].main):
+        return "no column answers in words what another asks"
+    if asked and asked[0].score >= 3:
+        return f"{asked[0].main} asks, but no column answers in words"
+    texts = [c.path for c in columns if c.holds == Holds.TEXT and is_worded(c)]
+    if texts and (len(texts) == 1 or not asked):
+        return f"{texts[0]} holds texts, but no column is the prompt that they answer"
+    return "no column asks, and no column answers"
 
 
 def _other_answer(columns: Sequence[Column], prompt: str) -> bool:
