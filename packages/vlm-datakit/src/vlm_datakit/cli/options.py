@@ -136,6 +136,8 @@ def field_mapping(given: dict[str, Any]) -> FieldMap | None:
 def say_mapping(mapping: FieldMap | None, found: Survey, given: dict[str, Any]) -> None:
     """Say which columns a mapping does not read, and save it if that was asked for."""
     if mapping is None:
+        if given["save_mapping"] is not None:
+            say(f"no mapping is saved: rows are {found.format} already")
         return
     if not given.get("quiet"):
         if found.unused:

@@ -58,7 +58,7 @@ def command(source: str, **given: Any) -> int:
     if is_import(source):
         from vlm_datakit.validation import validate_import
 
-        if field_mapping(given) is not None:
+        if field_mapping(given) is not None or given["goal"] is not None:
             raise UsageError(f"{source}: a finished import has its columns; --map is for rows")
         imported = validate_import(source, read_data=given["read_data"])
         if given["as_json"]:
