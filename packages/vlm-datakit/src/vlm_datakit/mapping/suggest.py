@@ -91,7 +91,7 @@ def suggest(
     if goal not in GOALS:
         raise UsageError(f"unknown goal {goal!r}: known are {', '.join(GOALS)}")
     shown = list(islice(rows, _ROWS))
-    columns = columns_of(shown, features)
+    columns = columns_of(_different(shown), features)
     if goal != "sft":
         return _suggested(columns, shown, goal)
     found = _suggested(columns, shown, "vlm")
@@ -99,6 +99,17 @@ def suggest(
         return found
     other = _suggested(columns, shown, "sl")
     return replace(other, goal="sft") if isinstance(other, DoesNotFit) else other
+
+
+def _different(rows: Sequence[Fields]) -> list[Fields]:
+    """Return rows without those whose texts an earlier one has: they would tell nothing new."""
+    seen, kept = set[tuple[str, ...]](), list[Fields]()
+    for row in rows:
+        texts = tuple(value for value in row.values() if isinstance(value, str))
+        if texts not in seen or not texts:
+            kept.append(row)
+        seen.add(texts)
+    return kept
 
 
 def suggest_mapping(
