@@ -53,7 +53,8 @@ class TestSuggestMapping:
         assert best["mapping"]["fields"] == {"completion": "antwort", "prompt": "frage"}
         assert " ".join(best["flags"]) == FLAGS
 
-    def test_what_is_open_is_code_3_with_the_candidates(self, cli, rows):
+    @pytest.mark.usefixtures("rows")
+    def test_what_is_open_is_code_3_with_the_candidates(self, cli):
         done = cli(["suggest-mapping", "alike.jsonl", "--goal", "sl", "--json"])
 
         found = json.loads(done.out)
@@ -61,7 +62,8 @@ class TestSuggestMapping:
         assert len(found["candidates"]) == 2
         assert b"it is open which of these is meant" in done.err
 
-    def test_what_does_not_fit_is_code_3_with_the_reason(self, cli, rows):
+    @pytest.mark.usefixtures("rows")
+    def test_what_does_not_fit_is_code_3_with_the_reason(self, cli):
         done = cli(["suggest-mapping", "alone.jsonl", "--goal", "sl", "--json"])
 
         found = json.loads(done.out)
@@ -84,7 +86,8 @@ class TestSuggestMapping:
 
 
 class TestGoal:
-    def test_import_takes_what_is_clear_as_if_the_flags_were_given(self, cli, rows):
+    @pytest.mark.usefixtures("rows")
+    def test_import_takes_what_is_clear_as_if_the_flags_were_given(self, cli):
         done = cli(["import", "qa.jsonl", "--goal", "sl", "-o", "out"])
         again = cli(["import", "qa.jsonl", *FLAGS.split(), "-o", "out"])
 
@@ -115,7 +118,8 @@ class TestGoal:
         assert words in done.err
         assert not (rows / "out").exists()
 
-    def test_convert_and_validate(self, cli, rows):
+    @pytest.mark.usefixtures("rows")
+    def test_convert_and_validate(self, cli):
         converted = cli(["convert", "-", "--goal", "sl", "--to", "trl"], input=lines(QA))
         validated = cli(["validate", "qa.jsonl", "--goal", "sl", "--json"])
 
@@ -124,7 +128,8 @@ class TestGoal:
         assert json.loads(converted.out.splitlines()[0])["prompt"][0]["role"] == "user"
         assert json.loads(validated.out)["good"] == 3
 
-    def test_a_goal_beside_a_mapping_or_a_format_is_refused(self, cli, rows):
+    @pytest.mark.usefixtures("rows")
+    def test_a_goal_beside_a_mapping_or_a_format_is_refused(self, cli):
         one = cli(["import", "qa.jsonl", "--goal", "sl", "--map", "prompt=frage"])
         other = cli(["convert", "qa.jsonl", "--goal", "sl", "--from", "qa", "--to", "trl"])
 
@@ -132,7 +137,8 @@ class TestGoal:
         assert b"--goal chooses format and mapping: leave out --from, --map, --mapping" in one.err
         assert one.err == other.err
 
-    def test_a_finished_import_has_no_goal(self, cli, rows):
+    @pytest.mark.usefixtures("rows")
+    def test_a_finished_import_has_no_goal(self, cli):
         cli(["import", "qa.jsonl", "--goal", "sl", "-o", "out"])
 
         done = cli(["validate", "out", "--goal", "sl"])

@@ -199,7 +199,8 @@ def weight(role: str, path: str) -> float:
     table, words = WORDS[role], _said(path)
     if not words:
         return 0.0
-    if role != "system" and any(word in WORDS["system"] for word in words):
+    is_both = "input" in words and "output" in words
+    if is_both or (role != "system" and any(word in WORDS["system"] for word in words)):
         return 0.0
     if role in ("chosen", "rejected", "system", "image", "no-picture", "rank", "caption"):
         return max(table.get(word, 0.0) for word in words)

@@ -25,7 +25,7 @@ from vlm_datakit.mapping.takes import (
 )
 
 _CHATS = frozenset({Holds.MESSAGES, Holds.TURNS, Holds.TRANSCRIPT})
-_ANSWERS = _CHATS | {Holds.TEXT, Holds.TURN}
+_ANSWERS = _CHATS | {Holds.TEXT, Holds.TURN, Holds.TEXTS}
 
 
 class Pair(NamedTuple):
@@ -114,15 +114,20 @@ def _is_said(column: Column) -> bool:
 
 def _named(columns: Sequence[Column]) -> Iterator[Pair]:
     """Yield two columns whose names say which is the better."""
-    goods = [c for c in columns if weight("chosen", c.path) > 0 and c.holds in _ANSWERS]
     bads = [c for c in columns if weight("rejected", c.path) > 0 and c.holds in _ANSWERS]
+    rests = {_rest(c.path, "rejected") for c in bads} - {""}
+    goods = [c for c in columns if c.holds in _ANSWERS]
+    goods = [c for c in goods if weight("chosen", c.path) > 0 or _rest(c.path, "") in rests]
     for good in goods:
         for bad in bads:
             if good is bad or good.holds != bad.holds or "[*]" in good.path + bad.path:
                 continue
+            if good.holds == Holds.TEXTS and {*lengths_of(good), *lengths_of(bad)} != {1}:
+                continue
             score = weight("chosen", good.path) + weight("rejected", bad.path)
             score -= 6 * (is_meta(good.path) + is_meta(bad.path)) + good.depth + bad.depth
             score -= 6 * (weight("rejected", good.path) > 0 or weight("chosen", bad.path) > 0)
+            score += 2 * (weight("chosen", good.path) <= 0)
             score -= 2 * (_rest(good.path, "chosen") != _rest(bad.path, "rejected"))
             words = f"{good.path} is preferred to {bad.path}, as they are called"
             yield _pair(good, bad, score, words)
@@ -130,7 +135,7 @@ def _named(columns: Sequence[Column]) -> Iterator[Pair]:
 
 def _rest(path: str, role: str) -> str:
     """Return a name without the words that say which answer it is."""
-    return " ".join(word for word in words_of(path) if word not in WORDS[role])
+    return " ".join(word for word in words_of(path) if word not in WORDS.get(role, ()))
 
 
 def _pair(good: Column, bad: Column, score: float, words: str) -> Pair:
@@ -147,7 +152,8 @@ def _entry(column: Column, role: str) -> Entry:
     if column.holds == Holds.TURN:
         key = "value" if "value" in column.values[0] else "content"
         return Entry(role, (f"{column.path}.{key}",))
-    return Entry(role, (column.path,), "sharegpt" if column.holds == Holds.TURNS else COLUMN)
+    how = {Holds.TURNS: "sharegpt", Holds.TEXTS: "first-of-list"}.get(column.holds, COLUMN)
+    return Entry(role, (column.path,), how)
 
 
 def _unnamed(columns: Sequence[Column]) -> Iterator[Pair]:
@@ -205,7 +211,8 @@ def _deciding(column: Column) -> Iterator[tuple[str, str, float]]:
     if column.holds == Holds.NUMBER and not any(isinstance(v, bool) for v in values):
         if all(value in (0, 1) and isinstance(value, int) for value in values):
             is_told = not is_meta(column.path) and len(set(values)) > 1
-            if named or is_told:
+            is_flag = stem_of(column.path) != column.path  # of one answer, not of both
+            if (named or is_told) and not is_flag:
                 yield "choice-by-index", "other-than-choice", 1.0 if named else -6.8
         if any(value < 0 for value in values) and (named or weight("rating", column.path)):
             yield "preferred-by-sign", "other-by-sign", 1.0
@@ -219,7 +226,8 @@ def _scored(columns: Sequence[Column], first: Column, paths: Path) -> Iterator[P
     """Yield the better of two answers by two columns of numbers."""
     for numbers in groups(columns, Holds.NUMBER):
         role = "rank" if weight("rank", numbers[0].path) else "rating"
-        known = weight(role, numbers[0].path) or weight(role, stem_of(numbers[0].path))
+        stem = stem_of(numbers[0].path)
+        known = weight(role, stem) or weight("mark", stem)
         if len(numbers) == 2 and known:
             beside = tuple(c.path for c in numbers)
             words = f"{', '.join(beside)} tell which of {_named_paths(paths)} is better"

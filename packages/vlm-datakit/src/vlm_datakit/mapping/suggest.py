@@ -218,7 +218,8 @@ def _of_formats(rows: Sequence[Fields], goal: str) -> list[_Tried]:
         share = _share(outcome, goal)
         good = [draft for draft in outcome if isinstance(draft, _Outcome)]
         if share is not None and _is_layout(good[0], goal):
-            score = round(_FORMAT_SCORE - 6 * (1 - share), 2)
+            is_whole = goal == "sl" and good[0].prompt_messages is None
+            score = round(_FORMAT_SCORE / (2 if is_whole else 1) - 6 * (1 - share), 2)
             name = guess.format.name
             suggestion = Suggestion(None, score, (guess.evidence,), name, share)
             return [_Tried(suggestion, tuple(outcome), ("format", name))]
@@ -263,4 +264,4 @@ def _share(outcome: Sequence[_Outcome | Reason], goal: str) -> float | None:
 def _is_layout(outcome: _Outcome, goal: str) -> bool:
     if goal == "dpo":
         return bool(outcome.rejected)
-    return (outcome.prompt_messages is not None) == (goal == "sl") and not outcome.rejected
+    return not outcome.rejected and (goal == "sl" or outcome.prompt_messages is None)

@@ -291,7 +291,8 @@ def pictures(columns: Sequence[Column]) -> list[Take]:
     singles = [c for c in shown if c.holds == Holds.PICTURE]
     best = max(map(_picture_score, singles), default=0.0)
     equal = [c for c in singles if _picture_score(c) > best - 0.3]
-    if len(equal) > 1 and not any(stem_of(c.path) != c.path for c in equal):
+    are_alike = len(equal) > 1 and len({c.form for c in equal}) == 1
+    if are_alike and not any(stem_of(c.path) != c.path for c in equal):
         found.append(_several(equal, best + 0.3 + 0.5 * _are_sides(equal)))
     inside = [c for c in columns if "[*]" in c.path and c.holds == Holds.PICTURES]
     found += [as_is(c, _picture_score(c), f"{c.path} are pictures") for c in inside]
@@ -324,7 +325,7 @@ def systems(columns: Sequence[Column]) -> list[Column]:
     texts = [c for c in columns if c.holds == Holds.TEXT and "[*]" not in c.path]
     named = [c for c in texts if weight("system", c.path) >= 5 and not is_coded(c)]
     named = [c for c in named if not is_meta(c.path)]
-    return named or [c for c in texts if _is_persona(c) and not weight("prompt", c.path)]
+    return named or [c for c in texts if _is_persona(c)]
 
 
 def values_at(column: Column) -> tuple[Any, ...]:
