@@ -178,6 +178,8 @@ def is_meta(path: str) -> bool:
     if not words:
         return False
     head = words[-1]
+    if "input" in words and "output" in words:
+        return True
     if head in _META or (_IDS.fullmatch(head) and not any(head in t for t in WORDS.values())):
         return True
     known = any(head in table for table in WORDS.values())

@@ -28,6 +28,9 @@ _CHATS = frozenset({Holds.MESSAGES, Holds.TURNS, Holds.TRANSCRIPT})
 _ANSWERS = _CHATS | {Holds.TEXT, Holds.TURN, Holds.TEXTS}
 
 
+_TIES = frozenset({"tie", "draw", "both", "neither"})
+
+
 class Pair(NamedTuple):
     """Two answers of which one is better: how each is taken, and the column they lie in."""
 
@@ -211,7 +214,8 @@ def _deciding(column: Column) -> Iterator[tuple[str, str, float]]:
     if column.holds == Holds.NUMBER and not any(isinstance(v, bool) for v in values):
         if all(value in (0, 1) and isinstance(value, int) for value in values):
             is_told = not is_meta(column.path) and len(set(values)) > 1
-            is_flag = stem_of(column.path) != column.path  # of one answer, not of both
+            # Of one answer, or of neither, and not of both.
+            is_flag = stem_of(column.path) != column.path or bool(_TIES & {*words_of(column.path)})
             if (named or is_told) and not is_flag:
                 yield "choice-by-index", "other-than-choice", 1.0 if named else -6.8
         if any(value < 0 for value in values) and (named or weight("rating", column.path)):
