@@ -189,6 +189,45 @@ MORE = {
             "rejected=worst-by-rating([human_ref_A, human_ref_B], [score_A, score_B])",
         ],
     ),
+    "the preferred is not called so": (
+        "dpo",
+        {
+            "conversations": [
+                {"from": "human", "value": "What is it?"},
+                {"from": "gpt", "value": "A cat."},
+            ],
+            "rejected_conversations": [
+                {"from": "human", "value": "What is it?"},
+                {"from": "gpt", "value": "A dog."},
+            ],
+        },
+        [
+            "chosen=after-common-prefix(conversations, rejected_conversations)",
+            "prompt=common-prefix(conversations, rejected_conversations)",
+            "rejected=after-common-prefix(rejected_conversations, conversations)",
+        ],
+    ),
+    "a flag for each answer, and one for a tie": (
+        "dpo",
+        {
+            "prompt": "What is it?",
+            "response_a": "A cat.",
+            "response_b": "A dog.",
+            "winner_model_a": 1,
+            "winner_model_b": 0,
+            "winner_tie": 0,
+        },
+        [
+            "chosen=best-by-rating([response_a, response_b], [winner_model_a, winner_model_b])",
+            "prompt=prompt",
+            "rejected=worst-by-rating([response_a, response_b], [winner_model_a, winner_model_b])",
+        ],
+    ),
+    "a persona under the name of an instruction": (
+        "sl",
+        {"instruction": "You are an AI assistant.", "input": "A tree?", "output": "Oak."},
+        ["completion=output", "prompt=input", "system=instruction"],
+    ),
     "a document's fields in JSON": (
         "vlm",
         {"image": PICTURE, "ground_truth": '{"gt_parse": {"total": "42"}}'},

@@ -107,7 +107,8 @@ def _pairs(columns: Sequence[Column]) -> Iterator[Pair]:
     for answers in usable:
         if answers.holds in (Holds.TEXTS, Holds.OTHER) and answers.values:
             yield from _rated(columns, answers)
-            if answers.holds == Holds.TEXTS and set(lengths_of(answers)) == {2}:
+            is_two = answers.holds == Holds.TEXTS and set(lengths_of(answers)) == {2}
+            if is_two and weight("choices", answers.path) < 5:
                 yield from _marked(columns, answers, answers.path, None)
 
 

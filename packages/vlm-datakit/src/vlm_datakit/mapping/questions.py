@@ -87,7 +87,7 @@ _INSTRUCTIONS = (
     (("markdown",), "Write what the picture shows as Markdown."),
     (("transcription", "ocr", "transcript"), "Read the text in the picture."),
     (("parse", "truth", "json"), _JSON),
-    (("label", "class"), _CLASS),
+    (("label", "class", "cls", "species", "emotion"), _CLASS),
 )
 _ASKED = {"class-name": _CLASS, "json-text": _JSON, "json-sub-field": _JSON}
 
