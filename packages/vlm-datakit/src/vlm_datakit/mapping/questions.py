@@ -23,7 +23,7 @@ from vlm_datakit.mapping.takes import (
 
 _ORDER = 0.15  # too little to decide alone
 _WEAK = 2.4  # a question that neither asks nor is called so
-_MUTE = -0.5  # an answer that nothing speaks for
+_MUTE = -0.9  # an answer that nothing speaks for
 _MOST = 10  # questions and answers that are tried with each other
 _LETTER = re.compile(r"\(?[A-H]\)?")
 
