@@ -22,6 +22,9 @@ mapped: list[dict[str, Any]] = list(
     vlm_datakit.convert(rows, mapping={"messages": "messages"}, target="simple", lossy=["all"])
 )
 mapping: vlm_datakit.FieldMap = vlm_datakit.mapping_of({"prompt": "question", "response": "answer"})
+suggested: tuple[vlm_datakit.Suggestion, ...] | vlm_datakit.DoesNotFit = (
+    vlm_datakit.suggest_mapping(rows, goal="sl")
+)
 
 
 def lazily(endless_rows: Iterator[dict[str, Any]]) -> dict[str, Any]:

@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from vlm_datakit.importing import ImportRequest, import_dataset
     from vlm_datakit.mapping.fieldmap import Entry, FieldMap
     from vlm_datakit.mapping.file import mapping_of
+    from vlm_datakit.mapping.suggest import DoesNotFit, Suggestion, suggest_mapping
     from vlm_datakit.plan import FetchPolicy, Limits, RejectsAllowed
     from vlm_datakit.runner.on_ray import RayCluster
     from vlm_datakit.runner.run import RunOptions
@@ -59,6 +60,7 @@ _HOMES = {
     "importing": ("ImportRequest", "import_dataset"),
     "mapping.fieldmap": ("Entry", "FieldMap"),
     "mapping.file": ("mapping_of",),
+    "mapping.suggest": ("DoesNotFit", "Suggestion", "suggest_mapping"),
     "plan": ("FetchPolicy", "Limits", "RejectsAllowed"),
     "runner.on_ray": ("RayCluster",),
     "runner.run": ("RunOptions",),
@@ -73,6 +75,7 @@ __all__ = [
     "Conversation",
     "ConvertRequest",
     "Converted",
+    "DoesNotFit",
     "Entry",
     "FetchPolicy",
     "FieldMap",
@@ -93,6 +96,7 @@ __all__ = [
     "RunOptions",
     "ShardSet",
     "SourceError",
+    "Suggestion",
     "Summary",
     "Text",
     "TooManyRejects",
@@ -107,6 +111,7 @@ __all__ = [
     "mapping_of",
     "open_shards",
     "schema",
+    "suggest_mapping",
     "validate_import",
 ]
 

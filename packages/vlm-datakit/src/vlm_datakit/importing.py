@@ -23,6 +23,7 @@ from vlm_datakit.sources.pipe import Pipe
 from vlm_datakit.sources.slices import slice_bytes
 from vlm_datakit.sources.survey import Survey, first_rows, survey
 from vlm_datakit.sources.telling import told_pipe
+from vlm_datakit.suggesting import Given, check_goal, choose_mapping, why
 from vlm_datakit.version import versions
 
 
@@ -30,7 +31,9 @@ from vlm_datakit.version import versions
 class ImportRequest:
     """What to import: sources as named, and what the user said about them.
 
-    ``with_images`` None lets the first rows decide whether shards have image columns.
+    ``with_images`` None lets the first rows decide whether shards have image columns. With a
+    ``goal``, and no format and no mapping, the first rows decide what becomes of their columns,
+    if they leave no doubt; see `vlm_datakit.suggesting`.
     """
 
     sources: tuple[str, ...]
@@ -43,6 +46,7 @@ class ImportRequest:
     images: ImagePolicy = field(default_factory=ImagePolicy)
     fetch: FetchPolicy | None = None
     mapping: FieldMap | None = None
+    goal: str | None = None
 
 
 def plan_import(request: ImportRequest, pipe: Pipe | None = None) -> tuple[Plan, Survey]:
@@ -51,14 +55,22 @@ def plan_import(request: ImportRequest, pipe: Pipe | None = None) -> tuple[Plan,
     Raises:
         UsageError: an unknown format or split name, the same file twice, a mapping that
             makes no row or names a column that is not there.
-        SourceError: a source is missing, empty, binary, or of no known format.
+        SourceError: a source is missing, empty, binary, or of no known format, or a goal
+            leaves open what its columns are, or does not fit them.
     """
-    name, mapping = settled(request.mapping, request.format)
-    format_ = None if name == "auto" else formats.get(name)
+    given = Given(request.format, request.mapping)
+    check_goal(request.goal, given)
+    name, mapping = settled(given.mapping, given.format)
     check_roots(request.image_roots)
     allowed_hosts(request.fetch)
     files = find_files(request.sources, request.split, pipe)
+    if request.goal is not None:
+        chosen = choose_mapping(files[0], pipe, request.goal)
+        name, mapping = settled(chosen.mapping, chosen.format or "auto")
+    format_ = None if name == "auto" else formats.get(name)
     found = look_at(files[0], pipe, format_, mapping)
+    if request.goal is not None:
+        found = replace(found, evidence=why(chosen, request.goal))
     with_images = found.with_images if request.with_images is None else request.with_images
     total = sum(file.size_bytes or 0 for file in files)
     plan = Plan(

@@ -19,6 +19,7 @@ COMMANDS = {
     "finish": ("finishing", "Commit an import that several jobs have done with --slices."),
     "convert": ("converting", "Turn rows of one format into another, in a pipe or in files."),
     "validate": ("validating", "Count what is wrong with rows, or check a finished import."),
+    "suggest-mapping": ("suggesting", "Say how the columns of rows map, told by looking at them."),
     "schema": ("describing", "Print the JSON Schema of a row format, or list the formats."),
     "sample": ("sampling", "Write sample rows with really drawn pictures, some broken."),
 }

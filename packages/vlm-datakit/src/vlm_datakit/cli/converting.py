@@ -16,6 +16,7 @@ from vlm_datakit.cli.options import (
     fetch_policy,
     field_mapping,
     format_option,
+    goal_option,
     image_policy,
     image_root_option,
     limits,
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
     from vlm_datakit.plan import SourceFile
     from vlm_datakit.portions import Portion
     from vlm_datakit.sinks.pictures import Spelling
+    from vlm_datakit.sources.pipe import Pipe
 
 
 _OF_PARTS = ("anthropic", "oumi")  # with a field of its own for base64, a URL, a path
@@ -46,6 +48,7 @@ _OF_PARTS = ("anthropic", "oumi")  # with a field of its own for base64, a URL, 
 @click.argument("output", default="-", metavar="[OUT]")
 @format_option
 @mapping_options
+@goal_option
 @click.option(
     "--to",
     "target",
@@ -212,7 +215,7 @@ def _portions(
     check_roots(request.image_roots)
     if is_import(source):
         _check_one_worker(given, "a finished import")
-        if request.mapping is not None:
+        if request.mapping is not None or given["goal"] is not None:
             raise UsageError(f"{source}: a finished import has its columns; --map is for rows")
         _say_losses(request, None, quiet=given["quiet"])
         return request, map(portion_of, convert_shards(Path(source), given["split"], request))
@@ -227,18 +230,35 @@ def _portions(
     stream = _opened_source(file, stack) if pipe is None else pipe
     if not given["quiet"]:
         say_left_out([file])
+    request, suggested = _as_suggested(request, file, pipe, given["goal"])
     name, mapping = settled(request.mapping, request.source)
     format_ = None if name == "auto" else formats.get(name)
     if format_ is None or mapping is not None:
         found = look_at(file, pipe, format_, mapping)
         if not given["quiet"]:
-            say(f"{file.name}: read as {found.format} ({found.evidence})")
+            say(f"{file.name}: read as {found.format} ({suggested or found.evidence})")
         say_mapping(mapping, found, given)
         name, request = found.format, request if mapping else replace(request, source=found.format)
     _say_losses(request, formats.get(name), quiet=given["quiet"])
     workers = given["workers"] or workers_worth(file, request)
     portions = stack.enter_context(closing(convert_portions(stream, file, request, workers)))
     return request, portions
+
+
+def _as_suggested(
+    request: ConvertRequest, file: SourceFile, pipe: Pipe | None, goal: str | None
+) -> tuple[ConvertRequest, str]:
+    """Return the request with the format and mapping for a goal, and why it is those."""
+    from dataclasses import replace
+
+    from vlm_datakit.suggesting import Given, check_goal, choose_mapping, why
+
+    check_goal(goal, Given(request.source, request.mapping))
+    if goal is None:
+        return request, ""
+    chosen = choose_mapping(file, pipe, goal)
+    request = replace(request, source=chosen.format or "auto", mapping=chosen.mapping)
+    return request, why(chosen, goal)
 
 
 def _say_losses(request: ConvertRequest, source: Format | None, *, quiet: bool) -> None:

@@ -14,6 +14,7 @@ from vlm_datakit.cli.options import (
     fetch_policy,
     field_mapping,
     format_option,
+    goal_option,
     image_policy,
     image_root_option,
     limits,
@@ -45,6 +46,7 @@ if TYPE_CHECKING:
 @click.option("-o", "--output", metavar="OUT", help="Output folder [default: named as the source]")
 @format_option
 @mapping_options
+@goal_option
 @click.option("--split", metavar="NAME", help="Split of sources without SPLIT= [default: train]")
 @click.option(
     "--max-rejects", metavar="N|P%", help="How many refused rows you consent to [default: 0]"
@@ -154,6 +156,7 @@ def _request(sources: tuple[str, ...], given: dict[str, Any]) -> ImportRequest:
         image_policy(given),
         fetch_policy(given),
         field_mapping(given),
+        given["goal"],
     )
 
 

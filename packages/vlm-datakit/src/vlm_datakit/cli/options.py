@@ -88,6 +88,11 @@ _MAPPING_OPTIONS = (
     click.option("--mapping", metavar="FILE", help="Take the roles from a file; --map overrides."),
     click.option("--save-mapping", metavar="FILE", help="Write the mapping to a YAML file."),
 )
+goal_option = click.option(
+    "--goal",
+    type=click.Choice(["vlm", "sl", "dpo", "sft"]),
+    help="Without --from and --map: take what `suggest-mapping` suggests, if it is clear.",
+)
 workers_option = click.option(
     "--workers",
     type=click.IntRange(1),
@@ -118,7 +123,7 @@ def field_mapping(given: dict[str, Any]) -> FieldMap | None:
         UsageError: for one that cannot be read, or --save-mapping without one.
     """
     if not given["maps"] and given["mapping"] is None:
-        if given["save_mapping"] is not None:
+        if given["save_mapping"] is not None and given.get("goal") is None:
             raise UsageError("--save-mapping writes a mapping: give one with --map")
         return None
     from vlm_datakit.mapping.fieldmap import field_map, parse_entry, with_entries
@@ -138,10 +143,14 @@ def say_mapping(mapping: FieldMap | None, found: Survey, given: dict[str, Any]) 
             say(f"not used: {', '.join(found.unused[:_SHOWN])}{more}")
         for path in found.literal_places:
             say(f"{path} holds <image>, which stays a text; image-places({path}) makes it a place")
-    if mapping is not None and given["save_mapping"] is not None:
-        from vlm_datakit.mapping.file import save_mapping
+    if given["save_mapping"] is None:
+        return
+    if mapping is None:
+        say(f"no mapping is saved: rows are {found.format} already")
+        return
+    from vlm_datakit.mapping.file import save_mapping
 
-        save_mapping(mapping, Path(given["save_mapping"]))
+    save_mapping(mapping, Path(given["save_mapping"]))
 
 
 def image_policy(given: dict[str, Any]) -> ImagePolicy:

@@ -12,6 +12,7 @@ from vlm_datakit.cli.options import (
     fetch_policy,
     field_mapping,
     format_option,
+    goal_option,
     image_policy,
     image_root_option,
     limits,
@@ -35,6 +36,7 @@ _ID_CHARS = 40  # as much of an id as a line shows
 @click.argument("source", metavar="FILE|OUT|-")
 @format_option
 @mapping_options
+@goal_option
 @image_root_option
 @picture_options
 @click.option(
@@ -56,7 +58,7 @@ def command(source: str, **given: Any) -> int:
     if is_import(source):
         from vlm_datakit.validation import validate_import
 
-        if field_mapping(given) is not None:
+        if field_mapping(given) is not None or given["goal"] is not None:
             raise UsageError(f"{source}: a finished import has its columns; --map is for rows")
         imported = validate_import(source, read_data=given["read_data"])
         if given["as_json"]:
@@ -86,6 +88,7 @@ def _rows_report(source: str, given: dict[str, Any]) -> RowsReport:
         images=image_policy(given),
         fetch=fetch_policy(given),
         mapping=field_mapping(given),
+        goal=given["goal"],
     )
     plan, found = plan_import(request, pipe)
     if not given["as_json"]:

@@ -17,6 +17,8 @@ from vlm_datakit.turns import list_field, text_field
 
 _FIRST = frozenset({"a", "A", "model_a", "response_a", "assistant_a"})
 _SECOND = frozenset({"b", "B", "model_b", "response_b", "assistant_b"})
+#: Marks that name one of two answers.
+MARKS = _FIRST | _SECOND
 
 
 def first_of_list(values: Found) -> Any:
@@ -203,7 +205,7 @@ def _index(index: Found, count: int) -> int:
 
 def _marked(mark: Found) -> int:
     name = text_field(mark.value, mark.where)
-    if name not in _FIRST | _SECOND:
+    if name not in MARKS:
         raise RowError(Reason.CHOICE_UNDECIDED, mark.where, quoted(name))
     return int(name in _SECOND)
 

@@ -43,7 +43,7 @@ class ArrowRows:
         twice = next((name for name in self._names if self._names.count(name) > 1), None)
         if twice is not None:
             raise SourceError(f"{span.source}: two columns are named {quoted(twice)}")
-        features = _features(schema.metadata)
+        features = features_in(schema.metadata)
         self._named = {name: _named(features.get(name)) for name in self._names}
 
     def of(self, batch: pyarrow.RecordBatch) -> Iterator[Row | Rejected]:
@@ -108,8 +108,15 @@ def _value(scalar: Any) -> Any:
         return scalar  # no UTF-8, a year beyond 9999
 
 
-def _features(metadata: Any) -> dict[str, Any]:
-    """Return what ``datasets`` says of the columns, if it wrote them."""
+def features_in(metadata: Any) -> dict[str, Any]:
+    """Return what ``datasets`` says of the columns in a schema's metadata, if it wrote them.
+
+    Example:
+        >>> features_in({b"huggingface": b'{"info": {"features": {"image": {"_type": "Image"}}}}'})
+        {'image': {'_type': 'Image'}}
+        >>> features_in(None)
+        {}
+    """
     try:
         features = json.loads((metadata or {})[b"huggingface"])["info"]["features"]
     except (KeyError, TypeError, ValueError):

@@ -1,0 +1,333 @@
+"""Which columns may be the question, the answer, the pictures of a row, and how sure that is."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any, NamedTuple
+
+import orjson
+
+from vlm_datakit.conversation import ImageForm
+from vlm_datakit.mapping.columns import (
+    Column,
+    Holds,
+    asks,
+    has_mark,
+    is_coded,
+    is_repeated,
+    is_worded,
+    spells_lists,
+)
+from vlm_datakit.mapping.fieldmap import COLUMN, CONSTANT, Entry
+from vlm_datakit.mapping.fieldmap import Column as Path
+from vlm_datakit.mapping.names import is_meta, stem_of, weight, words_of
+
+_CHATS = frozenset({Holds.MESSAGES, Holds.TURNS})
+_FORM_SCORES = {ImageForm.URL: 1.5, ImageForm.PATH: 1.5, ImageForm.BASE64: 2.5}
+_BEST_FORM = 3.0
+_SHOWN = 50  # values that are looked at
+_ID = re.compile(r"\w*ids?|idx|index|start")
+_MOST_VOICES = 12  # in a list of answers
+
+
+class Take(NamedTuple):
+    """A way to take a value from rows: how sure it is, and why, in words.
+
+    ``main`` is the column that it is about.
+    """
+
+    how: str
+    columns: tuple[Path, ...]
+    score: float
+    words: str
+    main: str
+    text: str | None = None
+
+    def entry(self, role: str) -> Entry:
+        """Return it as an entry of a mapping."""
+        return Entry(role, self.columns, self.how, self.text)
+
+    @property
+    def paths(self) -> frozenset[str]:
+        """All columns that it reads."""
+        flat = ((c,) if isinstance(c, str) else c for c in self.columns)
+        return frozenset(path for paths in flat for path in paths)
+
+
+def as_is(column: Column, score: float, words: str) -> Take:
+    """Return a column as it is."""
+    return Take(COLUMN, (column.path,), score, words, column.path)
+
+
+def constant(text: str, score: float) -> Take:
+    """Return a text that is the same for all rows."""
+    return Take(CONSTANT, (), score, f'no column asks: "{text}" is asked of all', "", text)
+
+
+def speaker_of(column: Column, index: int) -> str:
+    """Return who says the first or the last message in most rows of a chat."""
+    said = Counter(
+        message.get("role", message.get("from"))
+        for value in column.values[:_SHOWN]
+        if value and isinstance(message := value[index], Mapping)
+    )
+    best = said.most_common(1)
+    name = best[0][0] if best else None
+    return "assistant" if name in ("assistant", "gpt", "bot", "model") else str(name)
+
+
+def prompts(columns: Sequence[Column], *, with_images: bool) -> list[Take]:
+    """Return what may be the question, likeliest first."""
+    found = list[Take]()
+    for column in columns:
+        if column.holds == Holds.TEXT and not spells_lists(column):
+            found += _text_prompt(column, with_images=with_images)
+        elif column.holds == Holds.TRANSCRIPT and "[*]" not in column.path:
+            score = 3 + weight("prompt", column.path) - _pair_name(column)
+            found.append(
+                Take("transcript", (column.path,), score, f"{column.path} is a transcript",
+                     column.path)
+            )  # fmt: skip
+        elif column.holds in _CHATS and speaker_of(column, -1) != "assistant":
+            found.append(_chat_prompt(column, with_images=with_images))
+    return sorted(found, key=lambda take: -take.score)
+
+
+def _text_prompt(column: Column, *, with_images: bool) -> Iterator[Take]:
+    named, asking = weight("prompt", column.path), asks(column)
+    if "[*]" in column.path or (named <= 0 and not is_worded(column)):
+        return
+    score = named + 2 * asking + 0.5 * is_worded(column) - 0.7 * column.depth
+    score -= 4 * (is_meta(column.path) + is_coded(column)) + _pair_name(column)
+    score -= 3 * (not column.is_filled) + 2 * is_repeated(column)
+    score -= 3 * (weight("system", column.path) > 0 or _is_persona(column))
+    if named <= 0:
+        score -= weight("answer", column.path) / 2
+    words = f"{column.path} asks" if asking > 0.5 else f"{column.path} holds texts"
+    words += " and is called so" if named >= 3 else ""
+    if with_images and has_mark(column):
+        words = f"{column.path} holds <image>"
+        yield Take("image-places", (column.path,), score + 1, words, column.path)
+    else:
+        yield as_is(column, score, words)
+
+
+def _chat_prompt(column: Column, *, with_images: bool) -> Take:
+    score = 7 + weight("prompt", column.path) / 2 - _pair_name(column)
+    words = f"{column.path} holds {column.holds.value} that end with a question"
+    if column.holds == Holds.TURNS:
+        return Take("sharegpt", (column.path,), score, words, column.path)
+    if with_images and has_mark(column):
+        return Take("image-places", (column.path,), score, words, column.path)
+    return as_is(column, score, words)
+
+
+def _pair_name(column: Column) -> float:
+    is_pair = weight("chosen", column.path) or weight("rejected", column.path)
+    return 4 if is_pair else 0
+
+
+def _is_persona(column: Column) -> bool:
+    """Whether texts tell a model who it is."""
+    said = [value for value in column.values if isinstance(value, str) and value.strip()]
+    starts = ("You are ", "You're ", "Act as ", "You will be given")
+    return bool(said) and all(value.lstrip().startswith(starts) for value in said)
+
+
+def answers(columns: Sequence[Column]) -> list[Take]:
+    """Return what may be the answer, likeliest first."""
+    tokens = set(token_lists(columns))
+    found = list[Take]()
+    for column in columns:
+        if column.path not in tokens and not column.path.endswith("[*]"):
+            found += _answer(column)
+    return sorted(found, key=lambda take: -take.score)
+
+
+def _answer(column: Column) -> Iterator[Take]:
+    path, score = column.path, _answer_score(column)
+    if score < -3 or ("[*]" in path and column.holds != Holds.TEXTS):
+        return
+    if column.holds == Holds.TEXT and not spells_lists(column):
+        named = " and is called an answer" if weight("answer", path) >= 3 else ""
+        if (key := _json_key(column)) is not None:
+            words = f"{path} holds JSON with {key}"
+            yield Take("json-sub-field", (path,), score + 1, words, path, key)
+        yield as_is(column, score, f"{path} holds texts{named}")
+    elif column.holds == Holds.TEXTS and _is_said(column):
+        how = "majority-vote" if _votes(column) else "first-of-list"
+        words = (
+            f"{path} holds {'answers of several people' if _votes(column) else 'lists of answers'}"
+        )
+        yield Take(how, (path,), score - 0.3, words, path)
+    elif column.holds == Holds.CLASS:
+        score = max(score, -0.5)
+        yield Take("class-name", (path,), score, f"{path} holds names of classes", path)
+    elif column.holds == Holds.TURN:
+        key = "value" if "value" in column.values[0] else "content"
+        yield Take(COLUMN, (f"{path}.{key}",), score + 2, f"{path} is one message", path)
+    elif column.holds in _CHATS and speaker_of(column, 0) == "assistant":
+        how = COLUMN if column.holds == Holds.MESSAGES else "sharegpt"
+        yield Take(how, (path,), score + 4, f"{path} holds the assistant's messages", path)
+    elif column.holds == Holds.OBJECT and (weight("answer", path) >= 3 or not column.depth):
+        score = score - 2 if weight("answer", path) >= 3 else -0.4
+        yield Take("json-text", (path,), score, f"{path} holds objects", path)
+
+
+def _answer_score(column: Column) -> float:
+    """Return how likely a column is an answer; below -3 it is none."""
+    path = column.path
+    named, asked = weight("answer", path), weight("prompt", path)
+    score = named - 0.7 * column.depth - 8 * (weight("rejected", path) > 0)
+    score -= 4 * is_meta(path) + 3 * (not column.is_filled)
+    if named <= 0:
+        score -= 1.5 * asks(column) + 2 * (is_coded(column) + is_repeated(column))
+        score += _wording(column)
+        score -= 3 * (
+            weight("context", path) + weight("system", path) + weight("choices", path) > 0
+        )
+        score -= 3 * _is_persona(column)
+    if asked > named:
+        score -= 3
+    return score
+
+
+def _wording(column: Column) -> float:
+    """Return what the look of texts says of an answer that no name tells."""
+    if column.holds == Holds.TEXTS:
+        return 0.3 if _has_spaces(column) else -0.5
+    if column.holds == Holds.CLASS:
+        return -0.5
+    if column.holds != Holds.TEXT:
+        return 0.0
+    if is_worded(column):
+        return 0.3
+    return 0.0 if _is_sentence(column) else -2.0
+
+
+def _is_sentence(column: Column) -> bool:
+    """Whether most texts, of a word or so, begin or end as what is said does."""
+    said = [value.strip() for value in column.values if isinstance(value, str) and value.strip()]
+    spoken = [text for text in said if text[0].isupper() or text[-1] in ".!。)}>"]
+    return len(spoken) * 2 > len(said)
+
+
+def _is_said(column: Column) -> bool:
+    """Whether lists hold something to say, and are not choices."""
+    if weight("choices", column.path) > 0 or weight("no-picture", column.path) > 0:
+        return False
+    return weight("answer", column.path) > 0 or max(lengths_of(column), default=0) <= _MOST_VOICES
+
+
+def _has_spaces(column: Column) -> bool:
+    given = [one for value in column.values[:_SHOWN] for one in value if isinstance(one, str)]
+    return sum(" " in one.strip() for one in given) * 2 > len(given)
+
+
+def _votes(column: Column) -> bool:
+    """Whether lists repeat a text, as the answers of several people do."""
+    lists = [value for value in column.values[:_SHOWN] if isinstance(value, (list, tuple))]
+    voted = [value for value in lists if len(value) > 2 and len(set(map(str, value))) < len(value)]
+    return len(voted) * 2 > len(lists)
+
+
+def _json_key(column: Column) -> str | None:
+    """Return the key under which JSON texts hold what is to be read from a document."""
+    for value in column.values[:5]:
+        try:
+            parsed = orjson.loads(value)
+        except (ValueError, TypeError):
+            return None
+        if not isinstance(parsed, dict) or "gt_parse" not in parsed:
+            return None
+    return "gt_parse" if column.values else None
+
+
+def token_lists(columns: Sequence[Column]) -> Iterator[str]:
+    """Yield lists of single words beside which lists of labels or boxes stand, one for each."""
+    lists = [c for c in columns if c.holds in (Holds.CLASSES, Holds.NUMBERS, Holds.OTHER)]
+    lists = [c for c in lists if not any(_ID.fullmatch(word) for word in words_of(c.path)[-1:])]
+    for column in columns:
+        is_words = column.holds == Holds.TEXTS and not _has_spaces(column)
+        if is_words and any(_is_beside(column, other) for other in lists):
+            yield column.path
+
+
+def _is_beside(column: Column, other: Column) -> bool:
+    lengths, beside = lengths_of(column), lengths_of(other)
+    return lengths == beside and max(lengths, default=0) > 1
+
+
+def lengths_of(column: Column) -> list[int]:
+    """Return how long the lists of the first rows are."""
+    return [len(v) for v in column.values[:_SHOWN] if isinstance(v, (list, tuple))]
+
+
+def groups(columns: Iterable[Column], holds: Holds) -> list[tuple[Column, ...]]:
+    """Return columns that one name counts, such as ``image_1`` and ``image_2``."""
+    by_stem: dict[str, list[Column]] = {}
+    for column in columns:
+        stem = stem_of(column.path)
+        is_counted = stem != column.path and (not stem or len(stem) > 1) and "[*]" not in stem
+        if column.holds in (holds, Holds.NOTHING) and is_counted:
+            by_stem.setdefault(stem, []).append(column)
+    found = (tuple(group) for group in by_stem.values())
+    return [group for group in found if len(group) > 1 and any(c.holds == holds for c in group)]
+
+
+def pictures(columns: Sequence[Column]) -> list[Take]:
+    """Return what may be the pictures, likeliest first."""
+    shown = [
+        c for c in columns if c.holds in (Holds.PICTURE, Holds.PICTURES) and "[*]" not in c.path
+    ]
+    found = [as_is(c, _picture_score(c), f"{c.path} holds {_given(c)}") for c in shown]
+    for group in groups(columns, Holds.PICTURE):
+        if len({column.form for column in group if column.form is not None}) > 1:
+            continue
+        score = max(_picture_score(column) for column in group if column.holds == Holds.PICTURE)
+        found.append(_several(group, score + 1))
+    singles = [c for c in shown if c.holds == Holds.PICTURE]
+    best = max(map(_picture_score, singles), default=0.0)
+    equal = [c for c in singles if _picture_score(c) > best - 0.3]
+    are_alike = len(equal) > 1 and len({c.form for c in equal}) == 1
+    if are_alike and not any(stem_of(c.path) != c.path for c in equal):
+        found.append(_several(equal, best + 0.3 + 0.5 * _are_sides(equal)))
+    inside = [c for c in columns if "[*]" in c.path and c.holds == Holds.PICTURES]
+    found += [as_is(c, _picture_score(c), f"{c.path} are pictures") for c in inside]
+    return sorted(found, key=lambda take: -take.score)
+
+
+def _several(group: Sequence[Column], score: float) -> Take:
+    paths = tuple(column.path for column in group)
+    return Take(COLUMN, (paths,), score, f"{', '.join(paths[:3])} hold pictures", paths[0])
+
+
+def _are_sides(group: Sequence[Column]) -> bool:
+    sides = ("left", "right", "before", "after", "source", "target")
+    return all(any(side in column.path.lower() for side in sides) for column in group)
+
+
+def _given(column: Column) -> str:
+    form = "values" if column.form is None else column.form.value
+    return f"{column.holds.value} ({form})"
+
+
+def _picture_score(column: Column) -> float:
+    form = _BEST_FORM if column.form is None else _FORM_SCORES.get(column.form, _BEST_FORM)
+    score = form + weight("image", column.path) / 3 - column.depth
+    return score - weight("no-picture", column.path) - 0.6 * (not column.is_filled)
+
+
+def systems(columns: Sequence[Column]) -> list[Column]:
+    """Return the columns that tell the model who it is."""
+    texts = [c for c in columns if c.holds == Holds.TEXT and "[*]" not in c.path]
+    named = [c for c in texts if weight("system", c.path) >= 5 and not is_coded(c)]
+    named = [c for c in named if not is_meta(c.path)]
+    return named or [c for c in texts if _is_persona(c)]
+
+
+def values_at(column: Column) -> tuple[Any, ...]:
+    """Return the values of the first rows."""
+    return column.values[:_SHOWN]

@@ -1,0 +1,72 @@
+"""Why rows do not fit a goal, in words."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from vlm_datakit.mapping.columns import SPEAKERS, Column, Holds, is_worded
+from vlm_datakit.mapping.names import is_meta, weight, words_of
+from vlm_datakit.mapping.takes import answers, pictures, prompts, token_lists, values_at
+
+_CHATS = frozenset({Holds.MESSAGES, Holds.TURNS, Holds.TRANSCRIPT})
+
+
+def spread_over_rows(columns: Sequence[Column]) -> str | None:
+    """Return the words for rows that are one message each, None if they are not."""
+    if any(column.holds in _CHATS for column in columns):
+        return None
+    parents = [c.path for c in columns if words_of(c.path)[:1] == ("parent",)]
+    for column in columns:
+        said = {value.lower() for value in values_at(column) if isinstance(value, str)}
+        if column.holds not in (Holds.TEXT, Holds.CLASS) or not said or not said <= SPEAKERS:
+            continue
+        is_named = bool({"role", "speaker", "from", "sender"} & set(words_of(column.path)))
+        if is_named or parents or said & {"assistant", "user", "prompter"}:
+            by = f", which {parents[0]} ties together" if parents else ""
+            return (
+                f"each row is one message ({column.path} says who speaks): a conversation is "
+                f"spread over rows{by}"
+            )
+    return None
+
+
+def why_unfit(columns: Sequence[Column], goal: str) -> str:
+    """Return why no mapping was found for a goal."""
+    if not columns:
+        return "the rows have no columns"
+    if goal == "vlm" and not pictures(columns):
+        return _no_pictures(columns)
+    tokens = list(token_lists(columns))
+    if tokens:
+        return (
+            f"{tokens[0]} are single words with a label or a box each; that is no answer in words"
+        )
+    if goal == "dpo":
+        return "nothing tells two answers of which one is better: no chosen and rejected, no rating"
+    return _no_question_or_answer(columns)
+
+
+def _no_question_or_answer(columns: Sequence[Column]) -> str:
+    asked = prompts(columns, with_images=False)
+    if asked and _other_answer(columns, asked[0].main):
+        return "no column answers in words what another asks"
+    if asked and asked[0].score >= 3:
+        return f"{asked[0].main} asks, but no column answers in words"
+    texts = [c.path for c in columns if c.holds == Holds.TEXT and is_worded(c)]
+    if texts and (len(texts) == 1 or not asked):
+        return f"{texts[0]} holds texts, but no column is the prompt that they answer"
+    return "no column asks, and no column answers"
+
+
+def _other_answer(columns: Sequence[Column], prompt: str) -> bool:
+    return any(take.main != prompt for take in answers(columns))
+
+
+def _no_pictures(columns: Sequence[Column]) -> str:
+    for column in columns:
+        if column.holds != Holds.NOTHING and weight("image", column.path) and is_meta(column.path):
+            return (
+                f"rows hold no picture, only {column.path}: pictures that lie in another table "
+                "have to be joined first"
+            )
+    return "rows hold no picture; for texts there are the goals sl and dpo"
