@@ -277,3 +277,91 @@ def test_a_copy_on_the_disk_is_split_as_the_set_on_the_hub(
 
     assert [each.code for each in done] == [0, 0], done
     assert answers(tmp_path / "a", "train") == answers(tmp_path / "b", "train") == ["1"]
+
+
+CARD = b"""---
+license: mit
+dataset_info:
+  features:
+  - name: text
+    dtype: string
+  - name: response
+    dtype: string
+  splits:
+  - name: train
+    num_examples: 7
+---
+"""
+
+
+def test_info_tells_what_a_set_is_without_its_data(hub: Any, hub_cli: Any) -> None:
+    texts = [f"{n * n}" for n in range(2000)]
+    sink = io.BytesIO()
+    pq.write_table(pa.table({"text": texts, "response": texts}), sink)
+    files = {f"data/train-0000{n}-of-00002.parquet": sink.getvalue() for n in range(2)}
+    hub.add("owner/told", {"README.md": CARD, "train.jsonl": b"{}" * 9}, gated=True)
+    hub.add("owner/ends", files)
+
+    told = json.loads(hub_cli("info", "owner/told", "--json").out)
+    ends = json.loads(hub_cli("info", "owner/ends", "--json").out)
+    words = hub_cli("info", "owner/ends")
+
+    (config,) = told["configs"]
+    assert (told["license"], told["gated"], told["bytes"]) == ("mit", "manual", len(CARD) + 18)
+    assert config["features"] == {"text": "string", "response": "string"}
+    assert [(split["name"], split["rows"]) for split in config["splits"]] == [("train", 7)]
+    assert [split["rows"] for split in ends["configs"][0]["splits"]] == [4000]
+    assert b"train  4,000 rows" in words.out
+    assert hub.store.asked
+    assert all("ange: bytes" in asked.head for asked in hub.store.asked)
+
+
+def test_a_preview_shows_what_import_makes_of_the_first_rows_by_ranges(
+    hub: Any, hub_cli: Any, flagship: Any
+) -> None:
+    done = hub_cli("preview", "Barth371/train_pop", "-n", "2", "--json")
+    words = hub_cli("preview", "Barth371/train_pop", "-n", "1")
+
+    assert done.code == 0, done.err
+    found = json.loads(done.out)
+    assert (found["file"], found["format"], len(found["rows"])) == ("train.jsonl", "openai", 2)
+    assert found["rows"][1]["turns"] == [
+        {"role": "user", "text": "<image>Fill in."},
+        {"role": "assistant", "text": answer(1)},
+    ]
+    assert [picture["media_type"] for picture in found["rows"][1]["pictures"]] == ["image/png"]
+    assert b"  picture image/png 64x64" in words.out
+    assert not any(asked.head.startswith("HEAD") for asked in hub.served.asked)
+
+
+def test_search_and_popular_list_sets(hub: Any, hub_cli: Any, flagship: Any) -> None:
+    hub.add("owner/forms", {"train.jsonl": b"{}"})
+
+    found = hub_cli("search", "forms", "--sort", "likes", "--json")
+    none = hub_cli("search", "nothing")
+    picks = json.loads(hub_cli("popular", "--kind", "dpo", "--json").out)
+
+    assert [hit["repo"] for hit in json.loads(found.out)["hits"]] == ["owner/forms"]
+    assert (none.code, none.out) == (0, b"")
+    assert {pick["kind"] for pick in picks["picks"]} == {"dpo"}
+    assert "Anthropic/hh-rlhf" in [pick["repo"] for pick in picks["picks"]]
+
+
+@pytest.mark.parametrize("kill_at", [3, 8, 14, 20])
+def test_after_a_kill_no_finished_file_is_fetched_again(
+    hub: Any, hub_cli: Any, rows: Callable[[int, int], bytes], tmp_path: Path, *, kill_at: int
+) -> None:
+    files = {f"data/train-0000{n}-of-00003.jsonl": rows(n * 30, 30) for n in range(3)}
+    hub.add("owner/parts", files)
+
+    killed = hub_cli("import", "owner/parts", kill_at=kill_at)
+    blobs = tmp_path / "hf-home/hub/datasets--owner--parts/blobs"
+    whole = [path for path in blobs.glob("*") if "incomplete" not in path.name]
+    hub.forget()
+    done = hub_cli("import", "owner/parts")
+
+    fetched = [asked for asked in hub.store.asked if "ange: bytes" not in asked.head]
+    assert killed.code == -9
+    assert done.code == 0, done.err
+    assert len(fetched) == 3 - len(whole)
+    assert answers(tmp_path / "parts", "train") == [answer(n) for n in range(90)]

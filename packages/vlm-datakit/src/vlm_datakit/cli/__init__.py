@@ -20,6 +20,10 @@ COMMANDS = {
     "convert": ("converting", "Turn rows of one format into another, in a pipe or in files."),
     "validate": ("validating", "Count what is wrong with rows, or check a finished import."),
     "schema": ("describing", "Print the JSON Schema of a row format, or list the formats."),
+    "search": ("looking", "Find data sets on the Hugging Face Hub."),
+    "popular": ("looking", "List data sets for a first look, by kind."),
+    "info": ("looking", "Tell what a data set on the Hub is, without its data."),
+    "preview": ("previewing", "Show the first rows as an import would make them."),
     "sample": ("sampling", "Write sample rows with really drawn pictures, some broken."),
 }
 _OUTPUT_FAULTS = frozenset(
@@ -55,7 +59,8 @@ class LazyGroup(click.Group):
         if cmd_name not in COMMANDS:
             return None
         module = importlib.import_module(f"vlm_datakit.cli.{COMMANDS[cmd_name][0]}")
-        command: click.Command = module.command
+        name = f"{cmd_name}_command"  # of several in one module
+        command: click.Command = getattr(module, name, None) or module.command
         return command
 
     def resolve_command(
