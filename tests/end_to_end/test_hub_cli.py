@@ -365,3 +365,45 @@ def test_after_a_kill_no_finished_file_is_fetched_again(
     assert done.code == 0, done.err
     assert len(fetched) == 3 - len(whole)
     assert answers(tmp_path / "parts", "train") == [answer(n) for n in range(90)]
+
+
+def test_pictures_named_by_path_are_refused_with_the_way_to_get_them(
+    hub: Any, hub_cli: Any, chat: Callable[..., Any], png_bytes: Any, tmp_path: Path
+) -> None:
+    picture = png_bytes(5, 5)
+    data = lines(chat("Which?", "This.", "images/a.png"))
+    hub.add("owner/named", {"data/train.jsonl": data, "data/images/a.png": picture})
+
+    refused = hub_cli("import", "owner/named")
+    (tmp_path / "got/images").mkdir(parents=True)
+    (tmp_path / "got/images/a.png").write_bytes(picture)
+    done = hub_cli("import", "owner/named", "--image-root", "got")
+
+    assert (refused.code, done.code) == (6, 0), refused.err + done.err
+    assert b"  hf download owner/named --repo-type dataset --revision " in refused.err
+
+
+def test_several_processes_wait_for_the_files_they_need(
+    hub: Any, hub_cli: Any, rows: Callable[[int, int], bytes], tmp_path: Path
+) -> None:
+    files = {f"train-{n}.jsonl": rows(n * 30, 30) for n in range(4)}
+    hub.add("owner/parts", files)
+
+    one = hub_cli("import", "owner/parts", "-o", "one", "--workers", "1")
+    hub.forget()
+    two = hub_cli("import", "owner/parts", "-o", "two", "--workers", "2", env={"HF_HOME": "new"})
+
+    assert (one.code, two.code) == (0, 0), one.err + two.err
+    whole = [asked for asked in hub.store.asked if "ange: bytes" not in asked.head]
+    assert len(whole) == 4
+    shards = [sorted((tmp_path / name / "data").iterdir()) for name in ("one", "two")]
+    assert [path.read_bytes() for path in shards[0]] == [path.read_bytes() for path in shards[1]]
+
+
+def test_an_import_of_one_file_asks_the_hub_four_times_and_its_store_twice(
+    hub: Any, hub_cli: Any, flagship: Any
+) -> None:
+    done = hub_cli("import", "Barth371/train_pop")
+
+    assert done.code == 0, done.err
+    assert (len(hub.served.asked), len(hub.store.asked)) == (4, 2)

@@ -27,7 +27,7 @@ from vlm_datakit.cli.options import (
     workers_option,
 )
 from vlm_datakit.cli.progress import progress_listener
-from vlm_datakit.cli.talk import download_teller, say, say_left_out, say_on_hub
+from vlm_datakit.cli.talk import download_teller, say, say_left_out, say_on_hub, say_pictures_on_hub
 from vlm_datakit.errors import TooManyRejects, UsageError
 from vlm_datakit.events import Part, Summary
 from vlm_datakit.lean import import_arrow
@@ -107,7 +107,6 @@ def command(sources: tuple[str, ...], **given: Any) -> None:
     plan, found = plan_import(request, pipe, download_teller(quiet=given["quiet"]))
     if not given["quiet"]:
         _say_plan(plan, found, out, is_named=given["output"] is not None)
-        say_left_out(plan.files)
         _say_mapped_splits(plan, [*given["split"], *(s.partition("=")[0] for s in sources)])
     say_mapping(plan.mapping, found, given)
     try:
@@ -121,6 +120,7 @@ def command(sources: tuple[str, ...], **given: Any) -> None:
             from_pipe=pipe is not None,
             quiet=given["quiet"],
         )
+        say_pictures_on_hub(error, plan.files)
         if given["as_json"]:
             print_refusal(error, out)
         raise
@@ -168,6 +168,7 @@ def _say_plan(plan: Plan, found: Survey, out: str, *, is_named: bool) -> None:
     say(f"{plan.files[0].name}: read as {found.format} ({found.evidence}), {pictures}")
     if not is_named:
         say(f"writing to {out}/, a folder named after the source (-o names another)")
+    say_left_out(plan.files)
 
 
 def _say_mapped_splits(plan: Plan, names: list[str]) -> None:

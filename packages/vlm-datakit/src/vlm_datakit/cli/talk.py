@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from vlm_datakit.cli import printable
-from vlm_datakit.errors import Reason
+from vlm_datakit.errors import Reason, TooManyRejects
 
 if TYPE_CHECKING:
     from vlm_datakit.hub.download import Told
@@ -89,6 +89,18 @@ def say_on_hub(files: Iterable[SourceFile]) -> None:
         size = sum(file.size_bytes or 0 for file in mine) / _MB
         what = mine[0].name if len(mine) == 1 else f"{len(mine)} files"
         say(f"{repo} at {commit[:7]}: {what} ({size:,.1f} MB) for {splits}")
+
+
+def say_pictures_on_hub(error: TooManyRejects, files: Iterable[SourceFile]) -> None:
+    """Say how to get pictures that rows of a data set on the Hub name, if rows were refused so."""
+    from vlm_datakit.hub.names import pinned
+
+    if not {Reason.IMAGE_OUTSIDE_ROOT, Reason.IMAGE_FILE_MISSING} & error.by_reason.keys():
+        return
+    for repo, commit in dict.fromkeys(hub[:2] for file in files if (hub := pinned(file.path))):
+        say("pictures that rows name by path are not fetched from the Hub; get them with")
+        say(f"  hf download {repo} --repo-type dataset --revision {commit} --local-dir DIR")
+        say("unpack what is packed there, and run again with --image-root DIR")
 
 
 def say_refused(lines: Iterable[str]) -> None:

@@ -226,7 +226,10 @@ def _matching(files: Sequence[str], folder: str, pattern: str) -> list[str]:
         return [pattern]
     if folder and not pattern.startswith(f"{folder}/"):
         pattern = f"{folder}/{pattern}"
-    rule = re.compile(_glob(pattern))
+    try:
+        rule = re.compile(_glob(pattern))
+    except re.error as error:
+        raise SourceError(f"README.md: no pattern of files: {pattern}") from error
     return [file for file in files if rule.fullmatch(file) and (is_rows(file) or pattern == file)]
 
 
