@@ -407,3 +407,50 @@ def test_an_import_of_one_file_asks_the_hub_four_times_and_its_store_twice(
 
     assert done.code == 0, done.err
     assert (len(hub.served.asked), len(hub.store.asked)) == (4, 2)
+
+
+def test_files_of_many_slices_are_cut_before_they_are_here(
+    hub: Any, hub_cli: Any, chat: Callable[..., Any], png_bytes: Any, tree: Any, tmp_path: Path
+) -> None:
+    (tmp_path / "a.png").write_bytes(png_bytes(5, 5))
+    rows = [chat("?" * 9_000, str(n), "a.png") for n in range(250)]  # named pictures: 1 MiB a slice
+    files = {f"train-{n}.jsonl": lines(*rows[n:]) for n in range(2)}
+    hub.add("owner/many", files)
+    for name, data in files.items():
+        (tmp_path / name).write_bytes(data)
+    more = ["--image-root", ".", "--workers", "2", "--json", "-o"]
+
+    done = hub_cli("import", "owner/many", *more, "from-hub")
+    again = hub_cli("import", *files, *more, "from-disk")
+
+    assert (done.code, again.code) == (0, 0), done.err + again.err
+    assert json.loads(done.out)["slices"] == 6
+    both = [tree(tmp_path / name) for name in ("from-hub", "from-disk")]
+    assert both[0].keys() == both[1].keys()
+    assert all(both[0][name] == both[1][name] for name in both[0] if name.startswith("data/"))
+
+
+def test_what_lies_in_the_cache_is_named_offline_and_can_be_imported(
+    hub: Any, hub_cli: Any, flagship: Any, tmp_path: Path
+) -> None:
+    hub_cli("import", "Barth371/train_pop", "-o", "online")
+    offline = {"HF_HUB_OFFLINE": "1"}
+
+    told = hub_cli("import", "Barth371/train_pop", "-o", "again", env=offline)
+    folder = told.err.decode().split("or name what lies in the cache: ")[1].strip()
+    done = hub_cli("import", folder, "-o", "cached", env=offline)
+
+    assert (told.code, done.code) == (4, 0), done.err
+    assert answers(tmp_path / "cached", "train") == answers(tmp_path / "online", "train")
+
+
+def test_jobs_do_the_slices_of_a_set_and_finish_commits_them(
+    hub: Any, hub_cli: Any, flagship: Any, tmp_path: Path
+) -> None:
+    command = ["import", "Barth371/train_pop", "--split", "all", "-o", "set"]
+
+    jobs = [hub_cli(*command, "--slices", f"{n}::2") for n in range(2)]
+    done = hub_cli("finish", "set", env={"HF_ENDPOINT": "http://127.0.0.1:9"})
+
+    assert [each.code for each in (*jobs, done)] == [0, 0, 0], done.err
+    assert len(answers(tmp_path / "set", "train")) == 40

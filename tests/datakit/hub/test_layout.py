@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -47,6 +49,34 @@ def test_names_say_the_split_and_what_says_nothing_is_not_taken(
     paths: list[str], splits: dict[str, list[str]]
 ) -> None:
     assert splits_of(paths) == splits
+
+
+@pytest.mark.parametrize(
+    "paths",
+    [
+        ["train.jsonl", "validation.jsonl"],
+        ["data/sft-00000-of-00002.parquet", "data/sft-00001-of-00002.parquet"],
+        ["test/0.jsonl", "my-val/0.jsonl", "train.jsonl"],
+        ["a/dev.csv", "eval.csv", "x_training_2.csv"],
+        ["part-1.parquet", "part-2.parquet"],
+        ["0.train.json", "evaluation 3.json", "1-test.json"],
+        ["trainer.jsonl", "test.jsonl"],
+    ],
+    ids=str,
+)
+def test_names_are_split_as_datasets_splits_them(paths: list[str], tmp_path: Path) -> None:
+    from datasets.data_files import DataFilesDict, get_data_patterns
+
+    for path in paths:
+        (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / path).touch()
+    patterns = get_data_patterns(str(tmp_path))
+    theirs = DataFilesDict.from_patterns(patterns, base_path=str(tmp_path))
+
+    assert {split: {*files} for split, files in splits_of(paths).items()} == {
+        str(split): {os.path.relpath(file, tmp_path) for file in files}
+        for split, files in theirs.items()
+    }
 
 
 @pytest.mark.parametrize(

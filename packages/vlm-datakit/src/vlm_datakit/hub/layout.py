@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
+from fnmatch import translate
 from typing import Any, NamedTuple
 
 from vlm_datakit.errors import SourceError
@@ -226,10 +227,7 @@ def _matching(files: Sequence[str], folder: str, pattern: str) -> list[str]:
         return [pattern]
     if folder and not pattern.startswith(f"{folder}/"):
         pattern = f"{folder}/{pattern}"
-    try:
-        rule = re.compile(_glob(pattern))
-    except re.error as error:
-        raise SourceError(f"README.md: no pattern of files: {pattern}") from error
+    rule = re.compile(_glob(pattern))
     return [file for file in files if rule.fullmatch(file) and (is_rows(file) or pattern == file)]
 
 
@@ -240,7 +238,7 @@ def _glob(pattern: str) -> str:
         if token in _WILD:
             rule += _WILD[token]
         elif len(token) > 1:
-            rule += token.replace("[!", "[^").replace("\\", "\\\\")
+            rule += translate(token).removeprefix("(?s:").rpartition(")")[0]
         else:
             rule += re.escape(token)
     return rule

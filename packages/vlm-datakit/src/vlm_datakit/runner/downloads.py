@@ -14,6 +14,9 @@ if TYPE_CHECKING:
     from vlm_datakit.hub.download import Told
 
 
+_FAREWELL_S = 1.0
+
+
 class _Stopped(Exception):  # noqa: N818 - no error
     """The run has ended; what comes is not wanted any more."""
 
@@ -40,7 +43,7 @@ def downloading(files: Sequence[SourceFile], told: Told | None) -> Iterator[None
         yield
     finally:
         stop.set()
-        thread.join()
+        thread.join(_FAREWELL_S)  # a slow line holds up nobody; it ends with its next bytes
 
 
 def _download(
