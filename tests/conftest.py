@@ -72,6 +72,7 @@ def pytest_configure(config: pytest.Config) -> None:
     config.stash[HF_HOME] = tempfile.mkdtemp(prefix="hf-home-")
     os.environ.update(SET, HF_HOME=config.stash[HF_HOME])
     config.pluginmanager.register(beside("serving"), "serving")
+    config.pluginmanager.register(beside("hub_server"), "hub_server")
 
 
 def beside(name: str) -> ModuleType:

@@ -141,10 +141,10 @@ def test_a_picture_is_no_source(saved: Callable[..., bytes]) -> None:
         pytest.param("no.jsonl", "no.jsonl: no such file", id="missing"),
         pytest.param("dev=no.jsonl", "no.jsonl: no such file", id="missing, with a split"),
         pytest.param(
-            "owner/name@main",
-            "owner/name@main: no such file; if it is a data set on the Hub, this version imports "
-            "it after `hf download owner/name --repo-type dataset --local-dir FOLDER`",
-            id="a Hub name",
+            "sub/name@main",
+            "sub/name@main: no such file; a data set on the Hub is named "
+            "hf://datasets/sub/name@main where that is a folder here",
+            id="a Hub name, but for a folder here",
         ),
         pytest.param("fifo", "fifo: not a regular file", id="a FIFO"),
         pytest.param(

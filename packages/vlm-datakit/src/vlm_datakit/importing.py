@@ -13,6 +13,8 @@ from vlm_datakit.errors import SourceError, UsageError
 from vlm_datakit.events import Listener, Summary
 from vlm_datakit.fetching.addresses import allowed_hosts
 from vlm_datakit.formats.format import Format
+from vlm_datakit.hub.download import Told, downloaded
+from vlm_datakit.hub.names import hub_name, pinned
 from vlm_datakit.mapping.fieldmap import FieldMap
 from vlm_datakit.mapping.parser import settled
 from vlm_datakit.plan import FetchPolicy, ImagePolicy, Limits, Plan, SourceFile
@@ -31,6 +33,7 @@ from vlm_datakit.version import versions
 class ImportRequest:
     """What to import: sources as named, and what the user said about them.
 
+    ``split`` is one or several, or ``all``; ``config`` is that of a data set on the Hub.
     ``with_images`` None lets the first rows decide whether shards have image columns. With a
     ``goal``, and no format and no mapping, the first rows decide what becomes of their columns,
     if they leave no doubt; see `vlm_datakit.suggesting`.
@@ -38,7 +41,7 @@ class ImportRequest:
 
     sources: tuple[str, ...]
     format: str = "auto"
-    split: str | None = None
+    split: str | tuple[str, ...] | None = None
     image_roots: tuple[str, ...] = ()
     with_images: bool | None = None
     rejects_raw: bool = False
@@ -47,23 +50,35 @@ class ImportRequest:
     fetch: FetchPolicy | None = None
     mapping: FieldMap | None = None
     goal: str | None = None
+    config: str | None = None
 
 
-def plan_import(request: ImportRequest, pipe: Pipe | None = None) -> tuple[Plan, Survey]:
+def plan_import(
+    request: ImportRequest, pipe: Pipe | None = None, told: Told | None = None
+) -> tuple[Plan, Survey]:
     """Look at the sources and fix what an import will do; nothing is written.
+
+    Of files on the Hub the first one is downloaded; of the others only places are looked at.
+
+    Args:
+        request: What to import.
+        pipe: Standard input, if a source is that.
+        told: Hears how far a download is.
 
     Raises:
         UsageError: an unknown format or split name, the same file twice, a mapping that
             makes no row or names a column that is not there.
         SourceError: a source is missing, empty, binary, or of no known format, or a goal
             leaves open what its columns are, or does not fit them.
+        RemoteError: the Hub does not answer.
     """
     given = Given(request.format, request.mapping)
     check_goal(request.goal, given)
     name, mapping = settled(given.mapping, given.format)
     check_roots(request.image_roots)
     allowed_hosts(request.fetch)
-    files = find_files(request.sources, request.split, pipe)
+    files = find_files(request.sources, request.split, pipe, request.config)
+    fetched(files[0], told)
     if request.goal is not None:
         chosen = choose_mapping(files[0], pipe, request.goal)
         name, mapping = settled(chosen.mapping, chosen.format or "auto")
@@ -91,7 +106,10 @@ def plan_import(request: ImportRequest, pipe: Pipe | None = None) -> tuple[Plan,
 
 
 def find_files(
-    names: Sequence[str], split: str | None = None, pipe: Pipe | None = None
+    names: Sequence[str],
+    split: str | Sequence[str] | None = None,
+    pipe: Pipe | None = None,
+    config: str | None = None,
 ) -> tuple[SourceFile, ...]:
     """Return the files that names stand for; see `vlm_datakit.sources.local.source_files`.
 
@@ -99,13 +117,14 @@ def find_files(
         names: As given.
         split: Of names without one.
         pipe: Standard input, if a name is that; looked at, and unpacked from now on.
+        config: Of a data set on the Hub, or of a folder laid out like one.
 
     Raises:
-        UsageError, SourceError: as that one; also for a name that no disk can hold, and
-            for one that is not UTF-8, which no ledger and no manifest can state.
+        UsageError, SourceError, RemoteError: as that one; also for a name that no disk can
+            hold, and for one that is not UTF-8, which no ledger and no manifest can state.
     """
     try:
-        files = source_files(names, split)
+        files = source_files(names, split, config)
     except OSError as error:
         raise SourceError(f"{error.filename}: {error.strerror}") from error
     for file in files:
@@ -114,6 +133,16 @@ def find_files(
     if pipe is None:
         return files
     return tuple(told_pipe(file, pipe) if file.is_pipe else file for file in files)
+
+
+def fetched(file: SourceFile, told: Told | None) -> None:
+    """Download a file if it lies on the Hub and is not here.
+
+    Raises:
+        SourceError, RemoteError, OutputError: as `vlm_datakit.hub.download.downloaded`.
+    """
+    if (hub_file := pinned(file.path)) is not None:
+        downloaded(hub_file, file.size_bytes or 0, file.etag or "", told)
 
 
 def is_import(name: str) -> bool:
@@ -180,7 +209,7 @@ def import_dataset(
     options = options or RunOptions()
     if reads_stdin(request.sources) and options.pipe is None:
         options = replace(options, pipe=Pipe(sys.stdin.buffer))
-    plan, _ = plan_import(request, options.pipe)
+    plan, _ = plan_import(request, options.pipe, options.downloads)
     return run(plan, Path(out), options, listener)
 
 
@@ -202,5 +231,7 @@ def default_output(source: str) -> str:
         ('raw', 'stdin')
     """
     name = source.partition("=")[2] or source
+    if (in_hub := hub_name(name)) is not None:
+        return in_hub.repo.rpartition("/")[2]
     stem = "stdin" if name == PIPE else Path(name).name.partition(".")[0]
     return re.sub(r"[^\w-]+", "_", stem) or "dataset"

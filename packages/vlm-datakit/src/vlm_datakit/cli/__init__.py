@@ -21,6 +21,10 @@ COMMANDS = {
     "validate": ("validating", "Count what is wrong with rows, or check a finished import."),
     "suggest-mapping": ("suggesting", "Say how the columns of rows map, told by looking at them."),
     "schema": ("describing", "Print the JSON Schema of a row format, or list the formats."),
+    "search": ("looking", "Find data sets on the Hugging Face Hub."),
+    "popular": ("looking", "List data sets for a first look, by kind."),
+    "info": ("looking", "Tell what a data set on the Hub is, without its data."),
+    "preview": ("previewing", "Show the first rows as an import would make them."),
     "sample": ("sampling", "Write sample rows with really drawn pictures, some broken."),
 }
 _OUTPUT_FAULTS = frozenset(
@@ -56,7 +60,8 @@ class LazyGroup(click.Group):
         if cmd_name not in COMMANDS:
             return None
         module = importlib.import_module(f"vlm_datakit.cli.{COMMANDS[cmd_name][0]}")
-        command: click.Command = module.command
+        name = f"{cmd_name}_command"  # of several in one module
+        command: click.Command = getattr(module, name, None) or module.command
         return command
 
     def resolve_command(

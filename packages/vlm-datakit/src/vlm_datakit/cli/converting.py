@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator, Sequence
 from contextlib import ExitStack, closing, nullcontext
+from itertools import chain
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
@@ -13,6 +14,7 @@ import click
 
 from vlm_datakit.cli.counting import Counts
 from vlm_datakit.cli.options import (
+    config_option,
     fetch_policy,
     field_mapping,
     format_option,
@@ -27,7 +29,7 @@ from vlm_datakit.cli.options import (
     say_mapping,
     workers_option,
 )
-from vlm_datakit.cli.talk import say, say_left_out
+from vlm_datakit.cli.talk import download_teller, say, say_left_out, say_on_hub
 from vlm_datakit.errors import TooManyRejects, UsageError
 from vlm_datakit.losses import Loss, parse_losses
 
@@ -56,7 +58,13 @@ _OF_PARTS = ("anthropic", "oumi")  # with a field of its own for base64, a URL, 
     metavar="FORMAT",
     help="openai, simple, trl, ... as `vlm-datakit schema` lists them",
 )
-@click.option("--split", metavar="NAME", help="Of an import [default: all, one after the other]")
+@click.option(
+    "--split",
+    multiple=True,
+    metavar="NAME",
+    help="Repeatable [default: all of an import, one after the other; train of anything else]",
+)
+@config_option
 @image_root_option
 @picture_options
 @click.option(
@@ -91,8 +99,9 @@ _OF_PARTS = ("anthropic", "oumi")  # with a field of its own for base64, a URL, 
 def command(source: str, output: str, **given: Any) -> None:
     """Turn rows of one format into another.
 
-    IN is a file of rows, as `import` reads them, a finished import, or standard input; OUT is a
-    file or standard output. Good rows go out; refused ones are named, and the exit code is 6.
+    IN is a file of rows, a folder or a data set on the Hub, as `import` reads them, a finished
+    import, or standard input; OUT is a file or standard output. Good rows go out; refused ones
+    are named, and the exit code is 6.
     """
     from vlm_datakit.conversion import ConvertRequest
 
@@ -204,10 +213,10 @@ def _portions(
 
     from vlm_datakit import formats
     from vlm_datakit.conversion import convert_shards
-    from vlm_datakit.conversion_workers import convert_portions, workers_worth
-    from vlm_datakit.importing import check_roots, find_files, is_import, look_at
+    from vlm_datakit.importing import check_roots, fetched, find_files, is_import, look_at
     from vlm_datakit.mapping.parser import settled
     from vlm_datakit.portions import portion_of
+    from vlm_datakit.runner.downloads import downloading
     from vlm_datakit.sources.local import PIPE
     from vlm_datakit.sources.pipe import standard_input
 
@@ -218,18 +227,22 @@ def _portions(
         if request.mapping is not None or given["goal"] is not None:
             raise UsageError(f"{source}: a finished import has its columns; --map is for rows")
         _say_losses(request, None, quiet=given["quiet"])
-        return request, map(portion_of, convert_shards(Path(source), given["split"], request))
-    if given["split"]:
-        raise UsageError("--split chooses from a finished import; a file of rows has none")
+        by_split = (
+            convert_shards(Path(source), name, request) for name in given["split"] or [None]
+        )
+        return request, map(portion_of, chain.from_iterable(by_split))
+    if given["split"] and (source == PIPE or Path(source).is_file()):
+        raise UsageError("--split chooses from an import, a folder or the Hub; a file has none")
     if request.fetch is not None:
         _check_one_worker(given, "--fetch")
     pipe = standard_input() if source == PIPE else None
-    file, *others = find_files([source], pipe=pipe)
-    if others:
-        raise UsageError("IN is a folder of several files; convert reads one at a time")
-    stream = _opened_source(file, stack) if pipe is None else pipe
+    files = find_files([source], given["split"] or None, pipe, given["config"])
+    file, teller = files[0], download_teller(quiet=given["quiet"])
     if not given["quiet"]:
-        say_left_out([file])
+        say_on_hub(files)
+    fetched(file, teller)
+    if not given["quiet"]:
+        say_left_out(files)
     request, suggested = _as_suggested(request, file, pipe, given["goal"])
     name, mapping = settled(request.mapping, request.source)
     format_ = None if name == "auto" else formats.get(name)
@@ -240,8 +253,8 @@ def _portions(
         say_mapping(mapping, found, given)
         name, request = found.format, request if mapping else replace(request, source=found.format)
     _say_losses(request, formats.get(name), quiet=given["quiet"])
-    workers = given["workers"] or workers_worth(file, request)
-    portions = stack.enter_context(closing(convert_portions(stream, file, request, workers)))
+    stack.enter_context(downloading(files, teller))
+    portions = stack.enter_context(closing(_converted(files, pipe, request, given["workers"])))
     return request, portions
 
 
@@ -261,6 +274,21 @@ def _as_suggested(
     return request, why(chosen, goal)
 
 
+def _converted(
+    files: Sequence[SourceFile], pipe: Pipe | None, request: ConvertRequest, workers: int | None
+) -> Generator[Portion, None, None]:
+    from vlm_datakit.conversion_workers import convert_portions, workers_worth
+    from vlm_datakit.sources.opening import open_source
+
+    for file in files:
+        many = workers or workers_worth(file, request)
+        with (
+            nullcontext(pipe) if pipe is not None else open_source(file) as stream,
+            closing(convert_portions(stream, file, request, many)) as portions,
+        ):
+            yield from portions
+
+
 def _say_losses(request: ConvertRequest, source: Format | None, *, quiet: bool) -> None:
     """Say before the first row what the target cannot hold of all that the source can."""
     from vlm_datakit import formats
@@ -278,12 +306,6 @@ def _say_losses(request: ConvertRequest, source: Format | None, *, quiet: bool) 
 def _check_one_worker(given: dict[str, Any], what: str) -> None:
     if (given["workers"] or 1) > 1:
         raise UsageError(f"--workers: {what} is done by one process")
-
-
-def _opened_source(file: SourceFile, stack: ExitStack) -> IO[bytes]:
-    from vlm_datakit.sources.opening import open_source
-
-    return stack.enter_context(open_source(file))
 
 
 def _opened(output: str, *, overwrite: bool) -> Any:

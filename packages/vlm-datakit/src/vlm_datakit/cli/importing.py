@@ -11,6 +11,7 @@ import click
 
 from vlm_datakit.cli.ending import print_json, print_refusal, say_refusal, say_summary
 from vlm_datakit.cli.options import (
+    config_option,
     fetch_policy,
     field_mapping,
     format_option,
@@ -23,10 +24,11 @@ from vlm_datakit.cli.options import (
     quiet_option,
     rejects_raw_option,
     say_mapping,
+    split_option,
     workers_option,
 )
 from vlm_datakit.cli.progress import progress_listener
-from vlm_datakit.cli.talk import say, say_left_out
+from vlm_datakit.cli.talk import download_teller, say, say_left_out, say_on_hub, say_pictures_on_hub
 from vlm_datakit.errors import TooManyRejects, UsageError
 from vlm_datakit.events import Part, Summary
 from vlm_datakit.lean import import_arrow
@@ -42,12 +44,13 @@ if TYPE_CHECKING:
 
 
 @click.command("import")
-@click.argument("sources", nargs=-1, required=True, metavar="[SPLIT=]FILE...|-")
+@click.argument("sources", nargs=-1, required=True, metavar="[SPLIT=]FILE|REPO...|-")
 @click.option("-o", "--output", metavar="OUT", help="Output folder [default: named as the source]")
 @format_option
 @mapping_options
 @goal_option
-@click.option("--split", metavar="NAME", help="Split of sources without SPLIT= [default: train]")
+@split_option
+@config_option
 @click.option(
     "--max-rejects", metavar="N|P%", help="How many refused rows you consent to [default: 0]"
 )
@@ -83,10 +86,11 @@ if TYPE_CHECKING:
 def command(sources: tuple[str, ...], **given: Any) -> None:
     """Turn rows into normalized shards.
 
-    FILE holds JSON lines, a JSON array, CSV, TSV, Parquet, Arrow, a tar of WebDataset or a zip
-    of JSON; the first four and tar also in gzip or zstd. A folder gives those of a split, or its
-    pictures. Either may be an address that fsspec knows, such as s3://bucket/rows.jsonl; - is
-    standard input.
+    REPO is on the Hugging Face Hub: OWNER/NAME[@REVISION][::FILE], unless that is a file here.
+
+    FILE is JSON lines, a JSON array, CSV, TSV, Parquet, Arrow, a tar of WebDataset or a zip of
+    JSON; the first four and tar also in gzip or zstd. A folder gives a split, or its pictures.
+    Either may be an address that fsspec knows, as s3://bucket/rows.jsonl; - is standard input.
 
     After a kill the same command goes on, and the bytes are the same for any number of
     workers and jobs. Refused rows stand in OUT/rejects with their reasons; if there are more
@@ -102,11 +106,10 @@ def command(sources: tuple[str, ...], **given: Any) -> None:
     _check_job(given)
     request = _request(sources, given)
     pipe = standard_input() if reads_stdin(sources) else None
-    plan, found = plan_import(request, pipe)
+    plan, found = plan_import(request, pipe, download_teller(quiet=given["quiet"]))
     if not given["quiet"]:
         _say_plan(plan, found, out, is_named=given["output"] is not None)
-        say_left_out(plan.files)
-        _say_mapped_splits(plan, [given["split"] or "", *(s.partition("=")[0] for s in sources)])
+        _say_mapped_splits(plan, [*given["split"], *(s.partition("=")[0] for s in sources)])
     say_mapping(plan.mapping, found, given)
     try:
         workers = given["workers"] or default_workers(plan, found.row_bytes)
@@ -119,6 +122,7 @@ def command(sources: tuple[str, ...], **given: Any) -> None:
             from_pipe=pipe is not None,
             quiet=given["quiet"],
         )
+        say_pictures_on_hub(error, plan.files)
         if given["as_json"]:
             print_refusal(error, out)
         raise
@@ -148,7 +152,7 @@ def _request(sources: tuple[str, ...], given: dict[str, Any]) -> ImportRequest:
     return ImportRequest(
         sources,
         given["format_"],
-        given["split"],
+        given["split"] or None,
         given["image_root"],
         given["with_images"],
         given["rejects_raw"],
@@ -157,14 +161,17 @@ def _request(sources: tuple[str, ...], given: dict[str, Any]) -> ImportRequest:
         fetch_policy(given),
         field_mapping(given),
         given["goal"],
+        given["config"],
     )
 
 
 def _say_plan(plan: Plan, found: Survey, out: str, *, is_named: bool) -> None:
+    say_on_hub(plan.files)
     pictures = "with pictures" if plan.with_images else "text only"
     say(f"{plan.files[0].name}: read as {found.format} ({found.evidence}), {pictures}")
     if not is_named:
         say(f"writing to {out}/, a folder named after the source (-o names another)")
+    say_left_out(plan.files)
 
 
 def _say_mapped_splits(plan: Plan, names: list[str]) -> None:
@@ -179,7 +186,8 @@ def _options(given: dict[str, Any], pipe: Pipe | None, workers: int) -> RunOptio
     from vlm_datakit.runner.run import RunOptions
 
     allowed = parse_rejects_allowed(given["max_rejects"] or "0")
-    return RunOptions(allowed, given["overwrite"], pipe, workers, _ray_cluster(given))
+    teller = download_teller(quiet=given["quiet"])
+    return RunOptions(allowed, given["overwrite"], pipe, workers, _ray_cluster(given), teller)
 
 
 def _run(plan: Plan, out: str, options: RunOptions, given: dict[str, Any]) -> Summary | Part:

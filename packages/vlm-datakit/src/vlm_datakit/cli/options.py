@@ -35,6 +35,15 @@ image_root_option = click.option(
 rejects_raw_option = click.option(
     "--rejects-raw", is_flag=True, help="Keep refused rows whole in the ledger."
 )
+split_option = click.option(
+    "--split",
+    multiple=True,
+    metavar="NAME",
+    help="Split of sources without SPLIT=; repeatable; all: those there are [default: train]",
+)
+config_option = click.option(
+    "--config", metavar="NAME", help="Of a data set on the Hub that has several."
+)
 quiet_option = click.option("-q", "--quiet", is_flag=True, help="Say only how it ended.")
 
 _PICTURE_OPTIONS = (

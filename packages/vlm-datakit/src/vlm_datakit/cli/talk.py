@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING
 
 import click
 
 from vlm_datakit.cli import printable
-from vlm_datakit.errors import Reason
+from vlm_datakit.errors import Reason, TooManyRejects
 
 if TYPE_CHECKING:
+    from vlm_datakit.hub.download import Told
     from vlm_datakit.plan import SourceFile
+
+_PLAIN_EVERY_S, _MB = 10.0, 1_000_000
 
 #: What to do about a reason, for people who meet it for the first time.
 HINTS = {
@@ -33,6 +37,25 @@ def say(text: str) -> None:
     click.echo(printable(text), err=True)
 
 
+def download_teller(*, quiet: bool) -> Told | None:
+    """Return what says that a file is being downloaded, and every 10 s how far it is."""
+    if quiet:
+        return None
+    last = dict[str, float]()
+
+    def told(path: str, done: int, size: int) -> None:
+        now = time.monotonic()
+        if path not in last:
+            say(f"downloading {path} ({size / _MB:,.1f} MB)")
+        elif done < size and now - last[path] < _PLAIN_EVERY_S:
+            return
+        elif done < size:
+            say(f"{path}: {done / _MB:,.1f} of {size / _MB:,.1f} MB")
+        last[path] = now
+
+    return told
+
+
 def say_counts(title: str, counts: Mapping[str, int], *, hints: bool = True) -> None:
     """Write a small table of reason codes, most frequent first."""
     if not counts:
@@ -51,6 +74,33 @@ def say_left_out(files: Iterable[SourceFile]) -> None:
     for file in files:
         if (words := left_out(file)) is not None:
             say(words)
+
+
+def say_on_hub(files: Iterable[SourceFile]) -> None:
+    """Write a line for each data set on the Hub: at which commit, how many files, how large."""
+    from vlm_datakit.hub.names import pinned
+
+    sets: dict[tuple[str, str], list[SourceFile]] = {}
+    for file in files:
+        if (on_hub := pinned(file.path)) is not None:
+            sets.setdefault(on_hub[:2], []).append(file)
+    for (repo, commit), mine in sets.items():
+        splits = ", ".join(dict.fromkeys(file.split for file in mine))
+        size = sum(file.size_bytes or 0 for file in mine) / _MB
+        what = mine[0].name if len(mine) == 1 else f"{len(mine)} files"
+        say(f"{repo} at {commit[:7]}: {what} ({size:,.1f} MB) for {splits}")
+
+
+def say_pictures_on_hub(error: TooManyRejects, files: Iterable[SourceFile]) -> None:
+    """Say how to get pictures that rows of a data set on the Hub name, if rows were refused so."""
+    from vlm_datakit.hub.names import pinned
+
+    if not {Reason.IMAGE_OUTSIDE_ROOT, Reason.IMAGE_FILE_MISSING} & error.by_reason.keys():
+        return
+    for repo, commit in dict.fromkeys(hub[:2] for file in files if (hub := pinned(file.path))):
+        say("pictures that rows name by path are not fetched from the Hub; get them with")
+        say(f"  hf download {repo} --repo-type dataset --revision {commit} --local-dir DIR")
+        say("unpack what is packed there, and run again with --image-root DIR")
 
 
 def say_refused(lines: Iterable[str]) -> None:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from vlm_datakit.cli.options import (
+    config_option,
     fetch_policy,
     field_mapping,
     format_option,
@@ -19,8 +20,16 @@ from vlm_datakit.cli.options import (
     mapping_options,
     picture_options,
     say_mapping,
+    split_option,
 )
-from vlm_datakit.cli.talk import say, say_counts, say_left_out, say_refused
+from vlm_datakit.cli.talk import (
+    download_teller,
+    say,
+    say_counts,
+    say_left_out,
+    say_on_hub,
+    say_refused,
+)
 from vlm_datakit.errors import UsageError
 
 if TYPE_CHECKING:
@@ -33,7 +42,9 @@ _ID_CHARS = 40  # as much of an id as a line shows
 
 
 @click.command("validate")
-@click.argument("source", metavar="FILE|OUT|-")
+@click.argument("source", metavar="FILE|REPO|OUT|-")
+@split_option
+@config_option
 @format_option
 @mapping_options
 @goal_option
@@ -76,6 +87,7 @@ def command(source: str, **given: Any) -> int:
 
 def _rows_report(source: str, given: dict[str, Any]) -> RowsReport:
     from vlm_datakit.importing import ImportRequest, plan_import
+    from vlm_datakit.runner.downloads import downloading
     from vlm_datakit.sources.pipe import standard_input
     from vlm_datakit.validation import validate_source
 
@@ -83,19 +95,24 @@ def _rows_report(source: str, given: dict[str, Any]) -> RowsReport:
     request = ImportRequest(
         (source,),
         given["format_"],
+        given["split"] or None,
         image_roots=given["image_root"],
         limits=limits(given),
         images=image_policy(given),
         fetch=fetch_policy(given),
         mapping=field_mapping(given),
         goal=given["goal"],
+        config=given["config"],
     )
-    plan, found = plan_import(request, pipe)
+    teller = download_teller(quiet=given["as_json"])
+    plan, found = plan_import(request, pipe, teller)
     if not given["as_json"]:
+        say_on_hub(plan.files)
         say(f"{plan.files[0].name}: read as {found.format} ({found.evidence})")
         say_left_out(plan.files)
     say_mapping(plan.mapping, found, given)
-    return validate_source(plan, pipe)
+    with downloading(plan.files, teller):
+        return validate_source(plan, pipe)
 
 
 def _print(report: RowsReport | ImportReport) -> None:

@@ -21,6 +21,7 @@ from vlm_datakit.plan import (
     plan_facts,
 )
 from vlm_datakit.runner.commit import Place, commit, prepare, prepare_part
+from vlm_datakit.runner.downloads import downloading
 from vlm_datakit.runner.engines import Means, open_engine
 from vlm_datakit.runner.job import REJECTS, Job
 from vlm_datakit.runner.outcome import check_consent, finished_before, reasons_of, summary_of
@@ -43,6 +44,7 @@ from vlm_datakit.sources.slices import NAMED_PICTURES_BYTES, cut
 from vlm_datakit.sources.spool import cut_pipe
 
 if TYPE_CHECKING:
+    from vlm_datakit.hub.download import Told
     from vlm_datakit.runner.on_ray import RayCluster
 
 
@@ -51,7 +53,7 @@ class RunOptions:
     """What does not change a byte: consent to refusals, leave to replace, the pipe, processes.
 
     ``workers`` is the most processes that do slices at once; 1 does them in this one. ``ray``
-    is the cluster that does them instead.
+    is the cluster that does them instead. ``downloads`` hears how far files of the Hub are.
     """
 
     rejects_allowed: RejectsAllowed = field(default_factory=RejectsAllowed)
@@ -59,6 +61,7 @@ class RunOptions:
     pipe: Pipe | None = None
     workers: int = 1
     ray: RayCluster | None = None
+    downloads: Told | None = None
 
 
 def run(plan: Plan, out: Path, options: RunOptions, listener: Listener | None = None) -> Summary:
@@ -86,7 +89,9 @@ def run(plan: Plan, out: Path, options: RunOptions, listener: Listener | None = 
         fetched = place.private / FETCHED
         pipe = options.pipe if any(file.is_pipe for file in plan.files) else None
         means = Means(options.workers, pipe, fetched, (lock,), options.ray)
-        receipts, resumed = _receipts(job, slices, means, listener)
+        ahead = plan.files if options.ray is None else ()  # nodes have caches of their own
+        with downloading(ahead, options.downloads):
+            receipts, resumed = _receipts(job, slices, means, listener)
         summary = summary_of(out, receipts, resumed)
         if not summary.rows:
             if is_new:

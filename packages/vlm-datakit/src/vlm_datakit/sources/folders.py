@@ -6,26 +6,34 @@ Where two readings are possible none is chosen: a person names the file.
 from __future__ import annotations
 
 import json
+import os
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from vlm_datakit.errors import SourceError
+from vlm_datakit.hub.card import FILE_NAME, card_of
+from vlm_datakit.hub.layout import ROW_SUFFIX, check_one_kind, chosen, layout_of, meant
 from vlm_datakit.sources.image_folder import PICTURE_SUFFIXES
 
 _LINES = r"(jsonl|ndjson)"
-_FILES = r"(?P<suffix>(jsonl|ndjson|json|csv|tsv|tar)(\.gz|\.zst|\.zstd)?|tgz|parquet|arrow|zip)"
 _DESCRIPTIONS = ("metadata.jsonl", "metadata.csv", "metadata.parquet", "labels.json")
 _SPLITS = frozenset({"dev", "test", "train", "val", "valid", "validation"})
+_OF_A_COPY = ".gitattributes"  # each repository on the Hub has one
 _SHOWN = 5
 
 
 class Found(NamedTuple):
-    """A file of rows, or a folder of pictures; ``role`` says what it is known to be."""
+    """A file of rows, or a folder of pictures; ``role`` says what it is known to be.
+
+    Of a file on the Hub, what the Hub states of it.
+    """
 
     path: str
     role: str | None = None
+    size: int | None = None
+    digest: str | None = None
 
 
 def files_of_split(names: Sequence[str], split: str) -> list[str]:
@@ -41,13 +49,27 @@ def files_of_split(names: Sequence[str], split: str) -> list[str]:
         >>> files_of_split(["train-00001-of-00002.parquet", "training.parquet"], "train")
         ['train-00001-of-00002.parquet']
     """
-    named = re.compile(rf"{re.escape(split)}([-_.].*?)?\.{_FILES}")
-    found = {name: match["suffix"] for name in sorted(names) if (match := named.fullmatch(name))}
-    kinds = {re.sub("ndjson", "jsonl", suffix) for suffix in found.values()}
-    if len(kinds) > 1:
-        one, other = [next(n for n in found if n.endswith(kind)) for kind in sorted(kinds)[:2]]
-        raise SourceError(f"{one} or {other}: both could be the split {split}; name one of them")
-    return [*found]
+    named = re.compile(rf"{re.escape(split)}([-_.].*?)?\.{ROW_SUFFIX}")
+    found = [name for name in sorted(names) if named.fullmatch(name)]
+    check_one_kind(found, split)
+    return found
+
+
+def splits_in(folder: Path, split: str, config: str | None) -> dict[str, list[Found]]:
+    """Return what holds the rows of a split, or of ``all``, by split.
+
+    The card of a folder that is laid out as a repository on the Hub says it, if it does.
+
+    Raises:
+        SourceError: as `found_in`, and for a config that is not there.
+    """
+    names = [path.name for path in folder.iterdir()]
+    card = _card(folder) if FILE_NAME in names and "manifest.json" not in names else {}
+    if config is None and split != "all" and not card.get("configs"):
+        return {split: found_in(folder, split)}
+    check_no_import(str(folder), names)
+    found = chosen(layout_of(_paths(folder), card), config, split, str(folder))
+    return {name: [Found(str(folder / path)) for path in paths] for name, paths in found.items()}
 
 
 def found_in(folder: Path, split: str) -> list[Found]:
@@ -70,7 +92,7 @@ def found_in(folder: Path, split: str) -> list[Found]:
         )
     found = found or [Found(str(below / name)) for name in inner]
     if not found:
-        found = _saved(folder, split) or _pictures(folder, split)
+        found = _saved(folder, split) or _pictures(folder, split) or _by_names(folder, split)
     if not found:
         raise nothing_in(str(folder), names, split)
     return found
@@ -90,11 +112,37 @@ def check_no_import(folder: str, names: Sequence[str], where: str = "") -> None:
 
 def nothing_in(folder: str, names: Sequence[str], split: str) -> SourceError:
     """Return the error for a folder without a split."""
-    files = sorted(name for name in names if re.fullmatch(rf"[^.].*\.{_FILES}", name))
+    files = sorted(name for name in names if re.fullmatch(rf"[^.].*\.{ROW_SUFFIX}", name))
     return SourceError(
         f"{folder}: no {split}.jsonl, {split}-*.parquet or the like in this folder, no pictures, "
         f"and not a finished import; files of rows in it: {', '.join(files[:_SHOWN]) or 'none'}"
     )
+
+
+def _card(folder: Path) -> Mapping[str, Any]:
+    path = folder / FILE_NAME
+    return card_of(path.read_text(encoding="utf-8", errors="replace"), str(path))
+
+
+def _paths(folder: Path) -> list[str]:
+    """Return the paths of all files in a folder; hidden folders are left out."""
+    paths = []
+    for place, folders, names in os.walk(folder):
+        folders[:] = [name for name in folders if not name.startswith(".")]
+        paths += [Path(place, name).relative_to(folder).as_posix() for name in names]
+    return paths
+
+
+def _by_names(folder: Path, split: str) -> list[Found]:
+    """Return the files that their names, or those of their folders, put into a split.
+
+    Names that say nothing are taken for train only in a copy of a repository.
+    """
+    layout = layout_of(_paths(folder), {}, unnamed=(folder / _OF_A_COPY).exists())
+    if not meant(layout, split):
+        return []
+    (paths,) = chosen(layout, None, split, str(folder)).values()
+    return [Found(str(folder / path)) for path in paths]
 
 
 def _saved(folder: Path, split: str) -> list[Found]:

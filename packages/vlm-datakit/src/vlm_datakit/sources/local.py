@@ -11,38 +11,51 @@ from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 from vlm_datakit.errors import SourceError, UsageError
+from vlm_datakit.hub.layout import chosen, is_rows
+from vlm_datakit.hub.names import PREFIX, HubName, hub_name, pinned
+from vlm_datakit.hub.repository import HubFile, Repository, look_up
 from vlm_datakit.images.resolver import without_secrets
 from vlm_datakit.plan import SourceFile
-from vlm_datakit.sources.folders import Found, check_no_import, files_of_split, found_in, nothing_in
+from vlm_datakit.sources.folders import (
+    Found,
+    check_no_import,
+    files_of_split,
+    nothing_in,
+    splits_in,
+)
 from vlm_datakit.sources.image_folder import listing
 from vlm_datakit.sources.remote import identity_at, is_address, names_in, relative_names, trimmed
-from vlm_datakit.sources.telling import suffix_of, told
+from vlm_datakit.sources.telling import told
 
 PIPE = "-"
 _SPLIT = re.compile(r"\w+(\.\w+)*")  # what datasets accepts as a split name
-_SUFFIXES = frozenset(
-    {"arrow", "csv", "json", "jsonl", "ndjson", "parquet", "tar", "tgz", "tsv", "zip"}
-)
+_SHOWN = 8
 _DESCRIBED = {"jsonl": "metadata-jsonl", "csv": "metadata-csv", "parquet": "metadata-parquet"}
 
 
-def source_files(names: Sequence[str], split: str | None) -> tuple[SourceFile, ...]:
+def source_files(
+    names: Sequence[str], split: str | Sequence[str] | None, config: str | None = None
+) -> tuple[SourceFile, ...]:
     """Return the files that names stand for, in order, each with its split.
 
     Args:
         names: ``[SPLIT=]FILE``, a folder with ``SPLIT.jsonl``, ``SPLIT-*.parquet`` or the like
             in it, the address of either on a file system that fsspec knows, such as
-            ``s3://bucket/rows.jsonl``, a folder of pictures, or ``-``, which whoever reads it
-            looks at.
-        split: For names without ``SPLIT=``; None means train.
+            ``s3://bucket/rows.jsonl``, a data set on the Hub (`vlm_datakit.hub.names`), a
+            folder of pictures, or ``-``, which whoever reads it looks at.
+        split: Or several, for names without ``SPLIT=``; none means train, ``all`` those
+            that there are.
+        config: Of a data set on the Hub, or of a folder laid out like one.
 
     Raises:
         UsageError: for a split name that datasets would refuse, the same file twice, two
             files whose rows would be known alike, or an address that is not read.
         SourceError: for a missing or empty file, one that holds no rows, or a folder without
-            such a split.
+            such a split or config.
+        RemoteError: if the Hub does not answer.
     """
-    pairs = [pair for name in names for pair in _expanded(name, split or "train")]
+    splits = [split] if isinstance(split, str) else [*dict.fromkeys(split or ["train"])]
+    pairs = [pair for name in names for pair in _expanded(name, splits, config)]
     paths = [found.path for _, found in pairs]
     places = {path if is_address(path) else os.path.realpath(path) for path in paths}
     if len(places) < len(pairs):
@@ -70,19 +83,67 @@ def checked_split(name: str) -> str:
     return mapped
 
 
-def _expanded(name: str, split: str) -> list[tuple[str, Found]]:
+def _expanded(name: str, splits: Sequence[str], config: str | None) -> list[tuple[str, Found]]:
     given, separator, rest = name.partition("=")
     if separator and _SPLIT.fullmatch(given.replace("-", "_")) and not Path(name).exists():
-        split, name = given, rest
-    checked = checked_split(split)
-    if is_address(name):
-        name, there = trimmed(name), names_in(name)
-        paths = [name] if there is None else _elsewhere(name, there, split)
-        return [(checked, Found(path)) for path in paths]
-    name = _local_path(name)
-    if name != PIPE and Path(name).is_dir():
-        return [(checked, found) for found in found_in(Path(name), split)]
-    return [(checked, Found(name))]
+        splits, name = [given], rest
+    for split in splits:
+        checked_split(split)
+    if (in_hub := hub_name(name)) is not None:
+        found = _in_hub(in_hub, look_up(in_hub), splits, config)
+    elif is_address(name):
+        found = _at_address(trimmed(name), splits)
+    else:
+        found = _here(_local_path(name), splits, config)
+    return [(checked_split(split), file) for split, file in found]
+
+
+def _in_hub(
+    name: HubName, repository: Repository, splits: Sequence[str], config: str | None
+) -> list[tuple[str, Found]]:
+    if name.path is not None:
+        if name.path not in repository.files:
+            known = ", ".join([path for path in repository.files if is_rows(path)][:_SHOWN])
+            raise SourceError(f"{name}: no such file; files of rows: {known or 'none'}")
+        return [(_one(splits, str(name)), _on_hub(repository, repository.files[name.path]))]
+    shown = str(name)
+    by_split = [chosen(repository.layout, config, split, shown) for split in splits]
+    merged = {split: paths for found in by_split for split, paths in found.items()}
+    return [
+        (split, _on_hub(repository, repository.files[path]))
+        for split, paths in merged.items()
+        for path in paths
+    ]
+
+
+def _on_hub(repository: Repository, file: HubFile) -> Found:
+    return Found(repository.pinned(file.path).address, None, file.size, file.digest)
+
+
+def _at_address(address: str, splits: Sequence[str]) -> list[tuple[str, Found]]:
+    there = names_in(address)
+    if there is None:
+        return [(_one(splits, without_secrets(address)), Found(address))]
+    return [(split, Found(path)) for split in splits for path in _elsewhere(address, there, split)]
+
+
+def _here(name: str, splits: Sequence[str], config: str | None) -> list[tuple[str, Found]]:
+    if name == PIPE or not Path(name).is_dir():
+        return [(_one(splits, name), Found(name))]
+    by_split = [splits_in(Path(name), split, config) for split in splits]
+    merged = {split: found for each in by_split for split, found in each.items()}
+    return [(split, file) for split, files in merged.items() for file in files]
+
+
+def _one(splits: Sequence[str], shown: str) -> str:
+    """Return the one split that a file feeds.
+
+    Raises:
+        UsageError: if several are named.
+    """
+    if len(splits) > 1 or splits[0] == "all":
+        raise UsageError(f"{shown}: a file feeds one split; name that, as in train={shown}")
+    return splits[0]
 
 
 def _elsewhere(folder: str, there: Sequence[str], split: str) -> list[str]:
@@ -124,6 +185,8 @@ def _source_file(split: str, found: Found, name: str) -> SourceFile:
     path = found.path
     if path == PIPE:
         return SourceFile(split, name, PIPE, None, None)
+    if found.digest is not None:
+        return _told_on_hub(SourceFile(split, name, path, found.size, None, found.digest))
     if is_address(path):
         size, etag = identity_at(path)
         return told(SourceFile(split, name, path, size, None, etag), without_secrets(path))
@@ -137,6 +200,14 @@ def _source_file(split: str, found: Found, name: str) -> SourceFile:
         return replace(file, kind=found.role)
     file = told(file, str(Path(path)))
     return _described(file) if found.role == "metadata" else file
+
+
+def _told_on_hub(file: SourceFile) -> SourceFile:
+    """Return a file of the Hub with its kind; Parquet shows it when it is cut, by its end."""
+    if file.name.endswith(".parquet"):
+        return replace(file, kind="parquet")
+    hub_file = pinned(file.path)
+    return told(file, f"{hub_file.repo}::{hub_file.path}" if hub_file else file.name)
 
 
 def _described(file: SourceFile) -> SourceFile:
@@ -157,10 +228,10 @@ def _checked(path: Path) -> tuple[int, int]:
 
 
 def _hub_hint(path: Path) -> str:
+    """Return how the Hub's data set of that name is named, if it could be one."""
     name = str(path)
-    if re.fullmatch(r"[\w.-]+/[\w.-]+(@[\w.-]+)?", name) and suffix_of(name) not in _SUFFIXES:
-        return (
-            "; if it is a data set on the Hub, this version imports it after "
-            f"`hf download {name.partition('@')[0]} --repo-type dataset --local-dir FOLDER`"
-        )
+    if re.fullmatch(r"[\w.-]+/[\w-]+(@[\w.-]+)?", name):
+        return f"; a data set on the Hub is named {PREFIX}{name} where that is a folder here"
+    if re.fullmatch(r"[\w-]+", name):
+        return "; a data set on the Hub is named OWNER/NAME"
     return ""

@@ -10,7 +10,10 @@ import io
 from pathlib import Path
 from typing import IO
 
-from vlm_datakit.errors import SourceError, UsageError
+from vlm_datakit.errors import RemoteError, SourceError, UsageError
+from vlm_datakit.hub.download import cached, downloaded
+from vlm_datakit.hub.looks import Looks
+from vlm_datakit.hub.names import Pinned, pinned
 from vlm_datakit.plan import MIB, SourceFile
 from vlm_datakit.sources.image_folder import listing
 from vlm_datakit.sources.jsonl import BUFFER_BYTES
@@ -37,21 +40,32 @@ def open_source(
     Raises:
         OSError: if a local file cannot be opened.
         UsageError, SourceError: if a remote file cannot; `SourceError` from reading as well.
+        RemoteError: if the Hub fails; its files are downloaded, unless they are only looked at.
     """
     if file.kind == "image-folder":
         stream: IO[bytes] = io.BytesIO(listing(Path(file.path)).lines)
+    elif (hub_file := pinned(file.path)) is not None:
+        stream = _open_hub(file, hub_file, piece_bytes)
     elif file.is_remote:
         stream = open_remote(file, None if file.packing else end, piece_bytes)
     else:
-        stream = _open_local(file, piece_bytes)
+        stream = _open_local(file.path, piece_bytes)
     if file.packing is not None:
         return unpacked(stream, file.packing, file.name)  # type: ignore[arg-type]  # has read1
     stream.seek(start)
     return stream
 
 
-def _open_local(file: SourceFile, piece_bytes: int) -> IO[bytes]:
-    return Path(file.path).open("rb", buffering=min(piece_bytes, BUFFER_BYTES))
+def _open_local(path: str | Path, piece_bytes: int) -> IO[bytes]:
+    return Path(path).open("rb", buffering=min(piece_bytes, BUFFER_BYTES))
+
+
+def _open_hub(file: SourceFile, hub_file: Pinned, piece_bytes: int) -> IO[bytes]:
+    identity = (hub_file, file.size_bytes or 0, file.etag or "")
+    path = cached(*identity)
+    if path is None and piece_bytes < PIECE_BYTES:
+        return io.BufferedReader(Looks(*identity[:2]), piece_bytes)
+    return _open_local(path or downloaded(*identity), piece_bytes)
 
 
 def has_changed(file: SourceFile) -> bool:
@@ -60,6 +74,8 @@ def has_changed(file: SourceFile) -> bool:
     Raises:
         SourceError: if it is gone or out of reach.
     """
+    if pinned(file.path) is not None:
+        return False  # named by its commit, and held to its digest when it came
     if file.is_remote:
         return identity_at(file.path) != (file.size_bytes, file.etag)
     if file.kind == "image-folder":
@@ -76,6 +92,6 @@ def is_in_sight(file: SourceFile) -> bool:
     """Whether a file, no pipe, can be looked at from here."""
     try:
         has_changed(file)
-    except (SourceError, UsageError):
+    except (RemoteError, SourceError, UsageError):
         return False
     return True

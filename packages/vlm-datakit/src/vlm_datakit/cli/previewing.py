@@ -1,0 +1,90 @@
+"""``vlm-datakit preview``."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from vlm_datakit.cli import printable
+from vlm_datakit.cli.ending import print_json
+from vlm_datakit.cli.options import (
+    config_option,
+    fetch_policy,
+    field_mapping,
+    format_option,
+    image_policy,
+    image_root_option,
+    limits,
+    mapping_options,
+    picture_options,
+    split_option,
+)
+from vlm_datakit.cli.talk import say
+from vlm_datakit.lean import import_arrow
+
+if TYPE_CHECKING:
+    from vlm_datakit.previewing import PreviewRow, Turn
+
+_TEXT_CHARS = 300
+
+
+@click.command("preview")
+@click.argument("source", metavar="FILE|REPO")
+@click.option("-n", "--count", default=5, show_default=True, type=click.IntRange(1, 1000))
+@format_option
+@mapping_options
+@split_option
+@config_option
+@image_root_option
+@picture_options
+@click.option("--json", "as_json", is_flag=True, help="Print the rows as JSON, texts in full.")
+def command(source: str, **given: Any) -> None:
+    """Show the first rows as an import would make them: turns, pictures, refusals.
+
+    Of a data set on the Hub only the head of one file is fetched.
+    """
+    if ":" not in given["format_"]:
+        import_arrow()
+    from vlm_datakit.importing import ImportRequest
+    from vlm_datakit.previewing import preview
+
+    request = ImportRequest(
+        (source,),
+        given["format_"],
+        given["split"] or None,
+        image_roots=given["image_root"],
+        limits=limits(given),
+        images=image_policy(given),
+        fetch=fetch_policy(given),
+        mapping=field_mapping(given),
+        config=given["config"],
+    )
+    found = preview(request, given["count"])
+    if given["as_json"]:
+        print_json(asdict(found))
+        return
+    say(f"{found.file}: read as {found.format} ({found.evidence}), {found.layout}")
+    for row in found.rows:
+        for line in _lines(row):
+            click.echo(printable(line))
+
+
+def _lines(row: PreviewRow) -> list[str]:
+    if row.refused is not None:
+        return [f"refused  {row.refused}"]
+    pictures = [
+        f"  picture {picture.media_type} {picture.width_px}x{picture.height_px}, "
+        f"{picture.bytes:,} bytes"
+        for picture in row.pictures
+    ]
+    rejected = [_line(turn, "rejected") for turn in row.rejected]
+    warnings = [f"  warned  {warning}" for warning in row.warnings]
+    return [row.origin, *pictures, *(_line(turn) for turn in row.turns), *rejected, *warnings]
+
+
+def _line(turn: Turn, role: str = "") -> str:
+    text = " ".join(turn.text.split())
+    cut = f"{text[:_TEXT_CHARS]}..." if len(text) > _TEXT_CHARS else text
+    return f"  {role or turn.role:<9}  {cut}"

@@ -1,0 +1,133 @@
+"""The first rows of a source as an import would make them, with as little read as it takes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from itertools import islice
+
+from vlm_datakit import formats
+from vlm_datakit.checks import check
+from vlm_datakit.conversation import Conversation, Converted, Message, Rejected, Row, Text
+from vlm_datakit.errors import SourceError
+from vlm_datakit.importing import ImportRequest, check_roots, find_files
+from vlm_datakit.mapping.parser import settled
+from vlm_datakit.plan import MIB, Plan, SourceFile
+from vlm_datakit.runner.stages import open_pictures, stages_of
+from vlm_datakit.sinks.ledger import reject_line
+from vlm_datakit.sources.jsonl import Span
+from vlm_datakit.sources.kinds import read
+from vlm_datakit.sources.opening import open_source
+from vlm_datakit.sources.survey import survey
+from vlm_datakit.walk import convert_rows
+
+_PIECE_BYTES = MIB
+_MARK = "<image>"
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """A message: its role, and its text with a mark where a picture stands."""
+
+    role: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Picture:
+    """A picture of a row, without its bytes."""
+
+    media_type: str
+    bytes: int
+    width_px: int
+    height_px: int
+
+
+@dataclass(frozen=True, slots=True)
+class PreviewRow:
+    """A row as an import would write it, or the line of its refusal.
+
+    Of a preference pair, ``rejected`` is the other answer.
+    """
+
+    origin: str
+    turns: tuple[Turn, ...] = ()
+    rejected: tuple[Turn, ...] = ()
+    pictures: tuple[Picture, ...] = ()
+    warnings: tuple[str, ...] = ()
+    refused: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Preview:
+    """The first rows of a source: of which file, and what they were read as."""
+
+    file: str
+    format: str
+    evidence: str
+    layout: str
+    rows: tuple[PreviewRow, ...]
+
+
+def preview(request: ImportRequest, count: int = 5) -> Preview:
+    """Return the first rows of a source, through the same walk as an import.
+
+    Of a file on the Hub only ranges are fetched, and held to no digest: it is a look.
+
+    Args:
+        request: What would be imported; its first file is looked at.
+        count: How many rows.
+
+    Raises:
+        UsageError, SourceError, RemoteError: as `vlm_datakit.importing.plan_import`.
+    """
+    name, mapping = settled(request.mapping, request.format)
+    format_ = None if name == "auto" else formats.get(name)
+    check_roots(request.image_roots)
+    file = find_files(request.sources, request.split, config=request.config)[0]
+    read_rows = _first(file, count, request.limits.max_line_bytes)
+    good = [row for row in read_rows if isinstance(row, Row)]
+    if not good and format_ is None:
+        raise SourceError(f"{file.name}: no rows can be read")
+    found = survey(good, file.name, format_, mapping)
+    plan = Plan(
+        files=(file,),
+        format=found.format,
+        layout=found.layout,
+        with_images=True,
+        image_roots=request.image_roots,
+        limits=request.limits,
+        images=request.images,
+        fetch=request.fetch,
+        mapping=mapping,
+    )
+    with open_pictures(plan.fetch, plan.limits) as pictures:
+        stages = replace(stages_of(plan, file, pictures), check=check)
+        rows = tuple(map(_row, convert_rows(iter(read_rows), stages)))
+    return Preview(file.name, found.format, found.evidence, found.layout, rows)
+
+
+def _first(file: SourceFile, count: int, max_line_bytes: int) -> list[Row | Rejected]:
+    span = Span(file.name, max_line_bytes=max_line_bytes, cut_payloads=False)
+    with open_source(file, piece_bytes=_PIECE_BYTES) as stream:
+        return [*islice(read(file, stream, span), count)]
+
+
+def _row(outcome: Converted | Rejected) -> PreviewRow:
+    if isinstance(outcome, Rejected):
+        return PreviewRow(str(outcome.origin), refused=reject_line(outcome))
+    conversation: Conversation = outcome.conversation
+    return PreviewRow(
+        str(outcome.origin),
+        tuple(map(_turn, conversation.messages)),
+        tuple(map(_turn, conversation.rejected)),
+        tuple(
+            Picture(image.media_type, len(image.data), image.width_px, image.height_px)
+            for image in conversation.images
+        ),
+        tuple(f"{warned.where} {warned.reason}" for warned in outcome.warnings),
+    )
+
+
+def _turn(message: Message) -> Turn:
+    texts = (part.text if isinstance(part, Text) else _MARK for part in message.content)
+    return Turn(message.role, "".join(texts))
