@@ -14,7 +14,7 @@ import pytest
 
 from vlm_datakit import Rejected, RowError, UsageError, convert
 from vlm_datakit.conversion import ConvertRequest, convert_stream
-from vlm_datakit.errors import Reason
+from vlm_datakit.errors import Reason, SourceError
 from vlm_datakit.plan import SourceFile
 from vlm_datakit.rendering import Rendered
 
@@ -112,3 +112,16 @@ def test_a_refusal_of_the_target_keeps_the_row_for_the_ledger() -> None:
 def test_an_unknown_format_is_refused_before_the_first_row_is_asked_for() -> None:
     with pytest.raises(UsageError):
         convert([], source="opnai", target="simple")
+
+
+def test_the_format_is_told_by_the_first_rows_and_none_of_them_is_lost() -> None:
+    rows = ({"question": f"{n}?", "answer": f"{n}"} for n in range(2_500))
+
+    found = list(convert(rows, target="simple"))
+
+    assert [row["response"] for row in found] == [str(n) for n in range(2_500)]
+
+
+def test_rows_of_no_known_format_are_an_error_at_once() -> None:
+    with pytest.raises(SourceError, match=r"^rows: no known format fits rows with the columns a;"):
+        convert([{"a": 1}], target="simple")

@@ -9,7 +9,7 @@ import json
 import PIL.Image
 import pytest
 
-from vlm_datakit import UsageError, convert, import_dataset, mapping_of
+from vlm_datakit import SourceError, convert, import_dataset, mapping_of
 from vlm_datakit.importing import ImportRequest
 
 QA = [
@@ -283,8 +283,8 @@ class TestInPython:
 
         assert out["image"].startswith("data:image/png;base64,")
 
-    def test_without_a_format_and_a_mapping_nothing_is_known(self):
-        with pytest.raises(UsageError, match="unknown format 'auto'"):
+    def test_without_a_mapping_the_format_is_told_by_the_rows(self):
+        with pytest.raises(SourceError, match="no known format fits rows with the columns q, as"):
             convert(ROWS, target="simple")
 
     def test_an_option_that_is_none_is_refused(self):

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from itertools import chain, islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypedDict, Unpack
 
@@ -13,6 +14,7 @@ from vlm_datakit.checks import check, plain_checker
 from vlm_datakit.conversation import Converted, Origin, Rejected, Row
 from vlm_datakit.errors import Reason, RowError, quoted
 from vlm_datakit.fetching.addresses import allowed_hosts
+from vlm_datakit.formats.detect import choose, detect
 from vlm_datakit.images.resolver import Keeper
 from vlm_datakit.losses import Loss, parse_losses
 from vlm_datakit.mapping.fieldmap import FieldMap
@@ -29,6 +31,9 @@ from vlm_datakit.walk import Stages, convert_rows
 
 if TYPE_CHECKING:
     from vlm_datakit.fetching.prefetch import Prefetcher
+
+
+_TOLD_ROWS = 1_000  # tell a format
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,8 +83,8 @@ def convert(
 
     Args:
         rows: Any iterable of dicts.
-        source: Format of the rows; see `vlm_datakit.formats.FORMATS`. It may be left out
-            only beside a mapping.
+        source: Format of the rows, see `vlm_datakit.formats.FORMATS`; ``auto`` looks at the
+            first 1,000 of them.
         target: Format to write.
         rejects: Where refused rows go. Without it the first of them raises, so that no
             row is lost unseen.
@@ -92,6 +97,7 @@ def convert(
 
     Raises:
         UsageError: for an unknown format or loss or a mapping that is none, at once.
+        SourceError: if no format fits the first rows, or two fit equally, at once.
         RowError: from the iterator, for the first row that cannot be used, if
             ``rejects`` is None.
 
@@ -134,12 +140,25 @@ def convert_as(
 
     Raises:
         UsageError: for an unknown format or a host that is none, at once.
+        SourceError: as `convert`.
         RowError: as `convert`.
     """
     formats.get(request.target)
-    parser_of(*settled(request.mapping, request.source))
     allowed_hosts(request.fetch)
+    name, mapping = settled(request.mapping, request.source)
+    if name == "auto":
+        rows, name = _told(rows)
+        request = replace(request, source=name)
+    parser_of(name, mapping)
     return _kept(_in_python(rows, request), rejects)
+
+
+def _told(rows: Iterable[Mapping[str, Any]]) -> tuple[Iterable[Mapping[str, Any]], str]:
+    """Return the same rows, and the name of the format that the first of them are in."""
+    coming = iter(rows)
+    head: list[Any] = [*islice(coming, _TOLD_ROWS)]
+    fields = [row for row in head if isinstance(row, Mapping)]
+    return chain(head, coming), choose(detect(fields), fields, "rows").format.name
 
 
 def _in_python(
