@@ -106,6 +106,27 @@ def test_a_set_is_converted_and_validated_by_its_name(
     assert json.loads(validated.out)["good"] == 55
 
 
+def test_a_goal_maps_the_columns_of_a_set_that_one_has_never_seen(
+    hub: Any, hub_cli: Any, tmp_path: Path
+) -> None:
+    pairs = [
+        {"instruction": f"Say {n}.", "chosen_response": f"{n}", "rejected_response": "no", "by": 7}
+        for n in range(30)
+    ]
+    hub.add("owner/pairs", {"data/train-00000-of-00001.jsonl": lines(*pairs)})
+
+    found = hub_cli("suggest-mapping", "owner/pairs", "--goal", "dpo")
+    imported = hub_cli("import", "owner/pairs", "--split", "train", "--goal", "dpo")
+    converted = hub_cli("convert", "owner/pairs", "--goal", "dpo", "--to", "preference")
+
+    assert (found.code, imported.code) == (0, 0), found.err + imported.err
+    assert b"--map prompt=instruction" in found.out
+    assert b"suggested for dpo" in imported.err
+    assert open_shards(tmp_path / "pairs", "train").get(7).rejected[0].content[0].text == "no"
+    rows = [json.loads(line) for line in converted.out.splitlines()]
+    assert rows[3] == {"prompt": "Say 3.", "chosen": "3", "rejected": "no"}
+
+
 def test_a_card_says_which_files_a_config_has(hub: Any, hub_cli: Any, tmp_path: Path) -> None:
     card = b"""---
 configs:
