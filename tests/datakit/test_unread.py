@@ -27,7 +27,7 @@ def outcome(row: Any, source: str) -> Any:
             {"messages": TURNS, "image": "a.png"}, "openai", Reason.IMAGE_COUNT_DIFFERS, id="image"
         ),
         pytest.param(
-            {"question": "?", "answer": "!", "img": b"GIF"},
+            {"question": "?", "answer": "!", "img": "a.JPG"},
             "qa",
             Reason.IMAGE_COUNT_DIFFERS,
             id="img",
@@ -47,6 +47,18 @@ def outcome(row: Any, source: str) -> Any:
             Reason.LAYOUT_DIFFERS,
             id="a mark in CSV",
         ),
+        pytest.param(
+            {"messages": [TURNS[0], {**TURNS[1], "weight": 0}]},
+            "trl",
+            Reason.LAYOUT_DIFFERS,
+            id="an answer not to be learnt",
+        ),
+        pytest.param(
+            {"question": "?", "answer": "!", "system": "s"},
+            "qa",
+            Reason.LAYOUT_DIFFERS,
+            id="a system prompt",
+        ),
         pytest.param(7, "openai", Reason.ROW_NOT_OBJECT, id="no row"),
     ],
 )
@@ -61,6 +73,8 @@ def test_what_would_teach_something_else_is_refused(row: Any, source: str, reaso
         pytest.param({"image": STRUCT, "images": [STRUCT]}, id="nulls of Arrow"),
         pytest.param({"kto_tag": True, "label": 1}, id="good marks"),
         pytest.param({"label": 0}, id="a class"),
+        pytest.param({"label": "False"}, id="a class called False"),
+        pytest.param({"picture": "a red house", "img": " ", "audio": False}, id="descriptions"),
         pytest.param({"source": "web"}, id="anything else"),
     ],
 )

@@ -386,8 +386,12 @@ class TestWhatCannotGoWell:
         words = b"all 6 rows were refused, and nothing is written: the format (read as sharegpt)"
         assert words in done.err
 
-    def test_a_thousand_first_rows_refused_are_enough(self, cli):
-        done = cli(["convert", "--from", "qa", "--to", "openai", "-q"], input=lines(QA) * 500)
+    @pytest.mark.parametrize("workers", ["1", "2"])
+    def test_a_thousand_first_rows_refused_are_enough(self, cli, workers):
+        command = ["convert", "--from", "simple", "--to", "openai", "-q", "--workers", workers]
+        bad = b'{"text": 5, "response": "a"}\n' * 1_001
+
+        done = cli(command, input=bad + lines(QA) * 100)
 
         assert (done.code, done.out) == (6, b"")
         assert b"the first 1,000 rows were refused, and nothing is written" in done.err

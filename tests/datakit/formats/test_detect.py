@@ -105,6 +105,20 @@ def test_one_row_that_says_more_outweighs_many_that_say_nothing(
     assert choose(detect(rows), rows, "a.jsonl").format.name == name
 
 
+def test_transcripts_beside_their_prompt_are_transcripts() -> None:
+    prompt = "\n\nHuman: hi\n\nAssistant:"
+    rows = [{"prompt": prompt, "chosen": f"{prompt} yo", "rejected": f"{prompt} no"}]
+
+    assert choose(detect(rows), rows, "a.jsonl").format.name == "transcript"
+
+
+def test_flags_tell_openai_from_trl() -> None:
+    turns = [{"role": "user", "content": "a"}, {"role": "assistant", "content": "b", "weight": 0}]
+    rows = [{"messages": turns, "images": []}] * 9
+
+    assert choose(detect(rows), rows, "a.jsonl").format.name == "openai"
+
+
 def test_a_mark_on_one_message_tells_its_format() -> None:
     turns = [{"role": "user", "content": "a"}, {"role": "assistant", "content": "b"}]
     marked = [turns[0], {**turns[1], "loss": False}]

@@ -118,9 +118,11 @@ def convert(
     return convert_as(rows, request, rejects)
 
 
-def _several(given: Iterable[str] | None) -> tuple[str, ...]:
+def _several(given: Iterable[str | Path] | str | Path | None) -> tuple[str, ...]:
     """Return texts; a single one is one, and not its letters."""
-    return (given,) if isinstance(given, str) else tuple(given or ())
+    if isinstance(given, (str, Path)):
+        return (str(given),)
+    return tuple(map(str, given or ()))
 
 
 def convert_as(

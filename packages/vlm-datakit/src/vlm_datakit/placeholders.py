@@ -15,6 +15,7 @@ from vlm_datakit.images.kind import classify
 from vlm_datakit.losses import Loss, Lost, details_lost
 from vlm_datakit.plain import PICTURE, TEXT, PlainDraft, Turn
 from vlm_datakit.turns import count_images, is_known, plain_id, text_field
+from vlm_datakit.unread import says_something
 
 IMAGE = "<image>"
 _MEDIA = {"<video>": "videos", "<audio>": "audios"}
@@ -87,8 +88,8 @@ def images_of(fields: Mapping[str, Any], columns: Sequence[str]) -> tuple[ImageS
 
 
 def has_images(value: Any) -> bool:
-    """Whether a column of pictures says something: not null, not empty; never decodes one."""
-    return value is not None and not (isinstance(value, (str, list, tuple, bytes)) and not value)
+    """Whether a column of pictures says something; never decodes one."""
+    return bool(value) if isinstance(value, (list, tuple)) else says_something(value)
 
 
 class Spelling(NamedTuple):

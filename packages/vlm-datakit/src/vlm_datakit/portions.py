@@ -20,7 +20,8 @@ class Portion:
 
     ``written`` are the lines of the good ones, ``ledger`` those of the refused ones, and
     ``refused`` names the first of these for a person. Rows are counted by reason,
-    by what was left out of them, and by the columns they have.
+    by what was left out of them, and by the columns they have; ``refused_first`` of them were
+    refused before the first good one.
     """
 
     written: bytes = b""
@@ -31,13 +32,14 @@ class Portion:
     warnings: Mapping[str, int] = field(default_factory=dict)
     losses: Mapping[str, int] = field(default_factory=dict)
     columns: Mapping[str, int] = field(default_factory=dict)
+    refused_first: int = 0
 
 
 def portion_of(outcome: Rendered | Rejected) -> Portion:
     """Return one row as a portion."""
     if isinstance(outcome, Rejected):
         refused, by_reason = (reject_line(outcome),), {str(outcome.reason): 1}
-        return Portion(b"", ledger_line(outcome), refused, by_reason=by_reason)
+        return Portion(b"", ledger_line(outcome), refused, by_reason=by_reason, refused_first=1)
     warnings = {str(warned.reason): 1 for warned in outcome.warnings}
     losses = {str(lost.loss): 1 for lost in outcome.losses}
     columns = dict.fromkeys(outcome.row, 1)
@@ -63,4 +65,18 @@ def joined(portions: Iterable[Portion]) -> Portion:
         dict(warnings),
         dict(losses),
         dict(columns),
+        _refused_first(parts),
     )
+
+
+def _refused_first(parts: Iterable[Portion]) -> int:
+    count = 0
+    for part in parts:
+        count += part.refused_first
+        if not _is_refused(part):
+            break
+    return count
+
+
+def _is_refused(part: Portion) -> bool:
+    return part.refused_first == part.rows

@@ -154,13 +154,13 @@ def _convert(
             request, portions = _portions(source, request, given, stack)
             out = stack.enter_context(_opened(output, overwrite=given["overwrite"]))
             for portion in portions:
-                write_all(out, portion.written)
                 if ledger is not None:
                     ledger.write(portion.ledger)
                 elif not given["quiet"]:
                     counts.say_first(portion)
                 counts.add(portion)
                 counts.hold_hope(request)
+                write_all(out, portion.written)
             out.flush()
             counts.hold_hope(request, is_over=True)
     except TooManyRejects as error:

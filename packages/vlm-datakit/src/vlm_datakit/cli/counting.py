@@ -21,12 +21,14 @@ class Counts:
     """Counts what became of the rows, and says it."""
 
     def __init__(self) -> None:
-        self._rows = 0
+        self._rows = self._refused_first = 0
         self._reasons, self._warnings = Counter[str](), Counter[str]()
         self._losses, self._columns = Counter[str](), Counter[str]()
 
     def add(self, portion: Portion) -> None:
         """Count the rows of a portion."""
+        if self._refused_first == self._rows:
+            self._refused_first += portion.refused_first
         self._rows += portion.rows
         self._reasons.update(portion.by_reason)
         self._warnings.update(portion.warnings)
@@ -45,15 +47,15 @@ class Counts:
         Raises:
             TooManyRejects: if the first 1,000 rows, or all that there are, were refused.
         """
-        refused = self._reasons.total()
-        if refused < self._rows or not refused or (refused < _HOPELESS_ROWS and not is_over):
+        refused, is_all = self._refused_first, self._refused_first == self._rows
+        if refused < _HOPELESS_ROWS and not (is_over and refused and is_all):
             return
         wrong = f"the format (read as {request.source}) or the image root is wrong"
         if request.mapping is not None:
             wrong = "the mapping or the image root is wrong"
         if self._reasons.keys() == {Reason.DOES_NOT_FIT_FORMAT}:
             wrong = f"{request.target} has no place for them"
-        which = f"all {refused:,}" if is_over else f"the first {refused:,}"
+        which = f"all {refused:,}" if is_over else f"the first {_HOPELESS_ROWS:,}"
         text = f"{which} rows were refused, and nothing is written: {wrong}"
         raise TooManyRejects(text, self._rows, self._reasons)
 

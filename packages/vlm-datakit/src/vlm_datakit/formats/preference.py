@@ -32,6 +32,7 @@ from vlm_datakit.turns import (
 
 Messages = tuple[Message, ...]
 
+_TRANSCRIPT = "\n\nHuman:"
 _ASKING = ("system", "user")
 _COLUMNS = ("prompt", "chosen", "rejected")
 _FIELDS = frozenset({"id", "tools", "images", *_COLUMNS})
@@ -185,6 +186,9 @@ def losses(conversation: Conversation) -> tuple[Lost, ...]:
 
 def recognise(fields: Fields) -> Evidence | None:
     """Recognise ``prompt``, ``chosen`` and ``rejected``, or the prompt in both of the others."""
+    texts = [fields.get(name) for name in _COLUMNS]
+    if all(isinstance(text, str) and text.startswith(_TRANSCRIPT) for text in texts[1:]):
+        return None  # the answers repeat the prompt: the format transcript reads them
     if all(name in fields for name in _COLUMNS):
         return Evidence(4, "rows have prompt, chosen and rejected")
     if _are_whole(fields):

@@ -45,6 +45,7 @@ from vlm_datakit.turns import (
     spoken,
     text_field,
 )
+from vlm_datakit.unread import says_something
 
 _KEPT = ("tool_calls", "tool_call_id", "name")
 _MESSAGE_FIELDS = frozenset({"role", "content", *_KEPT})
@@ -102,7 +103,7 @@ def _used(fields: Fields, *, is_chat: bool) -> frozenset[str]:
 
 def images_of(fields: Fields) -> tuple[ImageSource, ...]:
     """Return the pictures of a row: those of ``image``, else those of ``images``."""
-    if fields.get("image") is not None:  # TRL: the single column wins
+    if says_something(fields.get("image")):  # TRL: the single column wins
         return (classify(fields["image"], "$.image"),)
     values = fields.get("images")
     if not values:
