@@ -26,3 +26,11 @@ def test_a_line_that_breaks_may_be_tried_again_and_others_of_our_errors_pass() -
         raise SourceError("as it is")
 
     assert caught.value.retryable
+
+
+@pytest.mark.parametrize("bug", [KeyError("a"), TypeError("b"), AttributeError("c")])
+def test_a_bug_is_not_blamed_on_the_hub(bug: Exception) -> None:
+    with pytest.raises(type(bug)) as caught, speaking_of("owner/name"):
+        raise bug
+
+    assert caught.value is bug

@@ -33,6 +33,10 @@ def endpoint() -> str:
     return constants.ENDPOINT
 
 
+#: What no server can be blamed for: it goes on as the traceback that it is.
+_BUGS = (ArithmeticError, AssertionError, AttributeError, LookupError, NameError, TypeError)
+
+
 def tried(call: Callable[[], Value]) -> Value:
     """Return what a call of the Hub returns; asked again after a fault that may pass.
 
@@ -71,7 +75,7 @@ def speaking_of(repo: str, what: str = "") -> Iterator[None]:
     """
     try:
         yield
-    except VlmDataKitError:
+    except (VlmDataKitError, *_BUGS):
         raise
     except Exception as error:
         raise _judged(error, repo, what) from error
