@@ -7,7 +7,6 @@ import pty
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -32,7 +31,6 @@ def on_terminal(tmp_path: Path) -> Callable[..., tuple[int, str]]:
             while piece := read(screen):
                 shown += piece
                 if interrupt_at and interrupt_at.encode() in shown:
-                    time.sleep(0.1)
                     process.send_signal(signal.SIGINT)
                     interrupt_at = None
             assert process.stdin is not None
@@ -84,9 +82,9 @@ def test_values_of_rows_cannot_paint_the_screen(on_terminal, write_jsonl, tmp_pa
 
 
 def test_ctrl_c_ends_the_bar_and_says_one_line(on_terminal, write_jsonl, tmp_path):
-    write_jsonl(tmp_path / "qa.jsonl", QA * 100)
+    write_jsonl(tmp_path / "qa.jsonl", [{**row, "source": "?"} for row in QA * 100])  # seconds
 
-    code, shown = on_terminal(["import", "qa.jsonl", "-o", "out"], interrupt_at="text only")
+    code, shown = on_terminal(["import", "qa.jsonl", "-o", "out"], interrupt_at=ERASE_LINE)
 
     assert code == 130
     assert "Traceback" not in shown

@@ -104,3 +104,11 @@ def test_a_row_fits_exactly_if_it_is_read(name: str, data: st.DataObject) -> Non
     else:
         event("read")
         validator(name).validate(row)
+
+
+@pytest.mark.parametrize("name", ["preference", "trl"])
+@pytest.mark.parametrize("nothing", [None, "", [], {}, [{}], [[None, ""]], {"bytes": None}])
+def test_a_column_of_nulls_holds_no_picture(name: str, nothing: Any) -> None:
+    row = {"prompt": "2 + 2?", "completion": "4", "chosen": "4", "rejected": "5", "image": nothing}
+    assert FORMATS[name].parse(row).images == ()
+    validator(name).validate(row)
