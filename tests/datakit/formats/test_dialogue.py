@@ -63,7 +63,12 @@ def test_what_fits_is_held_whole(format_: Format, messages: tuple[Message, ...])
         ),
         (classification.FORMAT, (SHOWN, ANSWER), ["question"]),
         (classification.FORMAT, (USER, ANSWER), ["no-image", "question"]),
-        (transcript.FORMAT, (SHOWN, ANSWER), ["images"]),
+        (transcript.FORMAT, (SHOWN, Message("assistant", (Text("<image>"),))), ["placeholder"]),
+        (
+            transcript.FORMAT,
+            (Message("user", (Text("a"), Text("b"), ImageRef())), ANSWER),
+            ["joined-texts"],
+        ),
         (transcript.FORMAT, (Message("user", (Text("a\n\nHuman: b"),)), ANSWER), ["turn-markers"]),
     ],
 )
@@ -183,6 +188,59 @@ def test_a_pair_of_transcripts_is_split_where_they_differ() -> None:
 
     assert (draft.prompt_messages, len(draft.messages), len(draft.rejected)) == (3, 4, 1)
     assert transcript.render(draft.with_images(()), []) == row
+
+
+@pytest.mark.parametrize(
+    ("question", "content"),
+    [
+        ("What is it?", (ImageRef(), ImageRef(), Text("What is it?"))),
+        ("<image>Or\n<image>?", (ImageRef(), Text("Or\n"), ImageRef(), Text("?"))),
+    ],
+)
+def test_pictures_stand_in_the_prompt_of_transcripts(question: str, content: tuple[Any, ...]):
+    asked = f"\n\nHuman: {question}\n\nAssistant:"
+    row = {"chosen": f"{asked} a", "rejected": f"{asked} b", "images": ["a.png", "b.png"]}
+
+    draft = transcript.parse(row)
+
+    assert (draft.messages[0].content, len(draft.images)) == (content, 2)
+    assert draft.rejected == (Message("assistant", (Text("b"),)),)
+
+
+@pytest.mark.parametrize(
+    ("chosen", "rejected", "reason", "where"),
+    [
+        ("<image><image>?\n\nAssistant: a", None, "image-count-differs", "$.images"),
+        ("?\n\nAssistant: <image>", None, "image-in-answer", "$.text"),
+        ("?\n\nAssistant: a", "?\n\nAssistant: <image>", "image-in-answer", "$.rejected"),
+        (
+            "<image>?\n\nAssistant: a",
+            "<image>?\n\nAssistant: b\n\nHuman: <image>",
+            "image-count-differs",
+            "$.images",
+        ),
+    ],
+)
+def test_a_picture_without_one_place_in_a_transcript_is_refused(
+    chosen: str, rejected: str | None, reason: str, where: str
+) -> None:
+    row: dict[str, Any] = {"text": f"\n\nHuman: {chosen}", "image": "a.png"}
+    if rejected is not None:
+        row = {"chosen": row["text"], "rejected": f"\n\nHuman: {rejected}", "image": "a.png"}
+
+    with pytest.raises(RowError) as caught:
+        transcript.parse(row)
+
+    assert (caught.value.reason, caught.value.where) == (reason, where)
+
+
+def test_without_pictures_a_transcript_may_spell_their_place() -> None:
+    row = {"text": "\n\nHuman: What does <image> mean?\n\nAssistant: A picture."}
+
+    draft = transcript.parse(row)
+
+    assert draft.messages[0].content == (Text("What does <image> mean?"),)
+    assert transcript.losses(draft.with_images(())) == ()
 
 
 def test_a_pair_with_another_prompt_than_a_transcript_shows_is_a_loss() -> None:
