@@ -7,7 +7,7 @@ from typing import Any
 
 import orjson
 
-from vlm_datakit.conversation import ImageRef, ImageSource, Message, Text, Warned
+from vlm_datakit.conversation import ImageRef, ImageSource, Message, Part, Text, Warned
 from vlm_datakit.errors import SEEN_CHARS, Reason, RowError, quoted
 from vlm_datakit.unread import says_something
 
@@ -249,7 +249,19 @@ def shared_prompt(chosen: Sequence[Message], rejected: Sequence[Message]) -> int
 
 def spoken(message: Message) -> str:
     """Return a message's text parts, one after the other."""
+    if (text := sole_text(message.content)) is not None:
+        return text
     return "".join([part.text for part in message.content if isinstance(part, Text)])
+
+
+def sole_text(content: Sequence[Part]) -> str | None:
+    """Return the text of content that is nothing else, as most is; else None.
+
+    Example:
+        >>> sole_text((Text("a"),)), sole_text((ImageRef(), Text("a")))
+        ('a', None)
+    """
+    return content[0].text if len(content) == 1 and isinstance(content[0], Text) else None
 
 
 def count_images(messages: tuple[Message, ...]) -> int:

@@ -256,6 +256,8 @@ def _turns(message: Message) -> Iterator[dict[str, Any]]:
 
 
 def _held_flags(message: Message) -> list[str]:
+    if not message.extras:
+        return []
     train, weight = message.extras.get("train"), message.extras.get("weight")
     held = ["train"] if isinstance(train, bool) else []
     is_number = isinstance(weight, (int, float)) and not isinstance(weight, bool)
