@@ -7,9 +7,8 @@ from typing import Any
 
 import orjson
 
-from vlm_datakit.conversation import ImageRef, ImageSource, Message, Part, Text, Warned
+from vlm_datakit.conversation import ImageRef, Message, Part, Text, Warned
 from vlm_datakit.errors import SEEN_CHARS, Reason, RowError, quoted
-from vlm_datakit.unread import says_something
 
 _MAX_EXACT = 2.0**63  # orjson reads longer integers as floats, with other digits
 _MAX_DEPTH = 200  # orjson reads 1,024 levels and writes 254, those of the row included
@@ -171,37 +170,6 @@ def row_warnings(fields: Mapping[str, Any], known: frozenset[str]) -> tuple[Warn
     if "id" in fields and row_id(fields["id"]) is None:
         known -= {"id"}
     return ignored(fields, known, "$")
-
-
-def hold_no_stray_images(fields: Mapping[str, Any], images: Sequence[ImageSource]) -> None:
-    """Refuse a row whose only pictures stand in a column that its format does not read.
-
-    A row that has pictures in their place too is warned of the column like of any other.
-
-    Raises:
-        RowError: ``image-count-differs``, naming the pictures that have no place.
-
-    Example:
-        >>> hold_no_stray_images({"text": "?", "images": []}, ())
-    """
-    values = fields.get("images")
-    if not images and says_something(values):
-        count = len(values) if isinstance(values, (list, tuple)) else 1
-        seen = f"{count} images beside the text, and this format has no place for them"
-        raise RowError(Reason.IMAGE_COUNT_DIFFERS, "$.images", seen)
-
-
-def hold_no_bad_answer(fields: Mapping[str, Any], column: str) -> None:
-    """Refuse a row whose answer is marked as one not to give; read without the mark it is taught.
-
-    Raises:
-        RowError: ``layout-differs``.
-
-    Example:
-        >>> hold_no_bad_answer({"kto_tag": True}, "kto_tag")
-    """
-    if fields.get(column) is False:
-        raise RowError(Reason.LAYOUT_DIFFERS, f"$.{column}", "false: an answer marked as bad")
 
 
 def ignored(fields: Mapping[str, Any], known: frozenset[str], where: str) -> tuple[Warned, ...]:
