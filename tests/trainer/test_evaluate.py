@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from vlm_trainer.errors import RowsRefused, SourceError, UsageError
+from vlm_trainer.errors import OutputError, RowsRefused, SourceError, UsageError
 from vlm_trainer.evaluate import EvaluateConfig, evaluate
 from vlm_trainer.generate import GenerateConfig, generate
 from vlm_trainer.run import train
@@ -58,8 +58,37 @@ def test_full_tuning_learns_and_an_adapter_on_it_learns_another_form(
     assert (full.rows, full.exact_match) == (8, 1.0)
     assert before.exact_match == 0.0
     assert before.misses[0]["expected"].startswith('{"digit": ')
-    assert after.exact_match == 1.0
+    assert after.exact_match == after.normalised_match == after.anls == 1.0
+    assert after.fields is not None
+    assert (after.fields.f1, after.fields.by_field) == (1.0, {"digit": (8, 8)})
+    assert full.fields is None
     assert after.loss < before.loss
+
+
+def test_every_answer_and_a_page_of_the_wrong_ones_can_be_kept(
+    learned: tuple[Path, Path, Path], tmp_path: Path
+) -> None:
+    _, json_form, folder = learned
+    out = tmp_path / "judged"
+
+    for _ in range(2):  # an earlier evaluation is replaced
+        report = evaluate(
+            on_cpu(json_form, model_name_or_path=str(folder / "full"), output=out, limit=4)
+        )
+
+    answers = [json.loads(line) for line in (out / "answers.jsonl").read_text().splitlines()]
+    figures = json.loads((out / "evaluation.json").read_text())
+    page = (out / "wrong-answers.html").read_text()
+    assert [answer["id"] for answer in answers] == [f"digit-{n}" for n in range(4)]
+    assert answers[0]["expected"] == '{"digit": 0}'
+    assert (figures["rows"], figures["exact_match"]) == (4, 0.0)
+    assert report.fields is not None
+    assert figures["fields"]["no_json"] == report.fields.no_json == 4
+    assert page.count("<article>") == page.count("<img ") == 4
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "thesis.txt").touch()
+    with pytest.raises(OutputError, match=r"holds 'thesis.txt' and no evaluation"):
+        evaluate(on_cpu(json_form, adapter=folder / "lora", output=tmp_path / "mine"))
 
 
 def test_neither_batch_nor_padding_changes_the_figures(learned: tuple[Path, Path, Path]) -> None:

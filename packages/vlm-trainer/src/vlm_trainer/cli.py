@@ -136,19 +136,22 @@ def model_options(command: Callable[..., None]) -> Callable[..., None]:
 @click.option("--split", default="test", show_default=True, help="Held-out split.")
 @click.option("--limit", type=COUNT, help="First so many rows.")
 @click.option("--batch-size", type=COUNT, default=32, show_default=True)
+@click.option(
+    "--max-new-tokens", type=COUNT, help="Longest answer; default: twice the longest expected."
+)
+@click.option("--output", type=FILE, help="Folder for every answer and a page of the wrong ones.")
 @click.option("--json", "as_json", is_flag=True, help="Print the figures as JSON on stdout.")
 @model_options
 def evaluate_command(*, as_json: bool, **given: Any) -> None:
-    """Measure loss and exact match on held-out rows."""
-    from vlm_trainer.evaluate import EvaluateConfig, evaluate
+    """Measure loss and how right the answers are on held-out rows."""
+    from vlm_trainer.evaluate import EvaluateConfig, evaluate, figure_lines
 
     result = evaluate(EvaluateConfig(**given), _say)
     if as_json:
         click.echo(json.dumps(asdict(result)))
         return
-    click.echo(f"rows {result.rows}  loss {result.loss:.4f}  exact match {result.exact_match:.1%}")
-    for miss in result.misses:
-        click.echo(f"  {miss['id']}: expected {miss['expected']!r}, given {miss['given']!r}")
+    for line in figure_lines(result):
+        click.echo(line)
 
 
 @cli.command("generate", context_settings=DASHES)

@@ -58,7 +58,7 @@ def generate(config: GenerateConfig, tell: Callable[[str], None] | None = None) 
         limits = (config.min_pixels, config.max_pixels)
         trained = load_trained(place, limits, use_cpu=config.use_cpu)
         prompt = _rendered(config, files, trained)
-        return answer(trained, [prompt], config.max_new_tokens)[0]
+        return answer(trained, [prompt], [config.max_new_tokens])[0]
 
 
 def _rendered(config: GenerateConfig, files: Sequence[bytes], trained: Trained) -> Rendered:

@@ -125,13 +125,13 @@ def _with_adapter(model: Any, adapter: Path, base: BaseModel) -> Any:
         raise SourceError(f"{adapter}: does not fit {base.name} ({first_line})") from error
 
 
-def answer(trained: Trained, prompts: Sequence[Any], max_new_tokens: int) -> list[str]:
+def answer(trained: Trained, prompts: Sequence[Any], limits: Sequence[int]) -> list[str]:
     """Answer prompts greedily, as one batch padded on the left.
 
     Args:
         trained: The model.
         prompts: `vlm_trainer.render.Rendered` values whose ids end where the answer begins.
-        max_new_tokens: Longest answer.
+        limits: The most tokens of each answer.
 
     Returns:
         The answers without control tokens, in the order of the prompts.
@@ -146,7 +146,7 @@ def answer(trained: Trained, prompts: Sequence[Any], max_new_tokens: int) -> lis
     with torch.inference_mode():
         ids_BT = trained.model.generate(
             **{name: tensor.to(device) for name, tensor in batch.items()},
-            max_new_tokens=max_new_tokens,
+            max_new_tokens=max(limits),
             do_sample=False,
             temperature=None, top_p=None, top_k=None,
             repetition_penalty=1.0,  # a base's own would bend answers that repeat, as JSON does
@@ -154,7 +154,7 @@ def answer(trained: Trained, prompts: Sequence[Any], max_new_tokens: int) -> lis
             pad_token_id=chat.pad_id,
         )  # fmt: skip
     new_ids = ids_BT[:, batch["input_ids"].shape[1] :].tolist()
-    return [_until_stop(ids, chat) for ids in new_ids]
+    return [_until_stop(ids[:most], chat) for ids, most in zip(new_ids, limits, strict=True)]
 
 
 def stop_ids(chat: Chat) -> list[int]:
