@@ -167,6 +167,23 @@ def generate_command(**given: Any) -> None:
     click.echo(generate(GenerateConfig(**given), _say))
 
 
+@cli.command("merge", context_settings=DASHES)
+@click.option("--adapter", type=FILE, required=True, help="Output folder of a LoRA run.")
+@click.option("--output-dir", type=FILE, required=True, help="New folder for the whole model.")
+@click.option("--model-name-or-path", help="Its base; default: the one the adapter names.")
+@click.option("--dtype", help="Of the merged weights; default: that of the base.")
+@debug_option
+def merge_command(**given: Any) -> None:
+    """Merge an adapter into its base: one folder that transformers and vLLM load."""
+    from vlm_trainer.merge import MergeConfig, merge
+
+    merged = merge(MergeConfig(**given), _say)
+    _say(
+        f"{merged.output_dir}: merged in {merged.dtype}; logits differ by {merged.difference:.2g} "
+        f"at most, the largest is {merged.largest:.3g}"
+    )
+
+
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command line; every deliberate error is one line and its exit code."""
     given = list(sys.argv[1:] if arguments is None else arguments)

@@ -87,14 +87,24 @@ def load_trained(place: Place, limits: tuple[int | None, int | None], *, use_cpu
     from vlm_trainer.model import find_hardware, load_model
 
     base = find_base(place.base)
-    words = place.words or base.folder
-    chat = read_chat(words, reads_pictures=base.reads_pictures)
-    rule = read_trained_rule(words, chat, limits)
+    chat, rule = read_words(place.words or base.folder, base, limits)
     hardware = find_hardware(use_cpu=use_cpu)
     model = load_model(base, dtype="bfloat16" if hardware.bf16 else "float32")
     if place.adapter:
-        model = _with_adapter(model, place.adapter, base)
+        model = with_adapter(model, place.adapter, base)
     return Trained(model.to(hardware.device).eval(), chat, rule)
+
+
+def read_words(
+    folder: Path, base: BaseModel, limits: tuple[int | None, int | None]
+) -> tuple[Chat, PixelRule]:
+    """Read template and sizes of a trained model, held against its contract.
+
+    Raises:
+        UsageError: as `read_trained_rule`.
+    """
+    chat = read_chat(folder, reads_pictures=base.reads_pictures)
+    return chat, read_trained_rule(folder, chat, limits)
 
 
 def read_trained_rule(folder: Path, chat: Chat, limits: tuple[int | None, int | None]) -> PixelRule:
@@ -115,14 +125,34 @@ def read_trained_rule(folder: Path, chat: Chat, limits: tuple[int | None, int | 
     return rule
 
 
-def _with_adapter(model: Any, adapter: Path, base: BaseModel) -> Any:
-    from peft import PeftModel
+def with_adapter(model: Any, adapter: Path, base: BaseModel) -> Any:
+    """Put an adapter on a loaded base.
+
+    Raises:
+        SourceError: It does not fit. PEFT only warns of weights without a place and of places
+            without weights, and the model then answers like its base.
+    """
+    import warnings
+
+    from peft import PeftModel, get_peft_model_state_dict
+    from peft.utils import load_peft_weights
 
     try:
-        return PeftModel.from_pretrained(model, str(adapter))
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", message="Found missing adapter keys")
+            whole = PeftModel.from_pretrained(model, str(adapter))
+        given = {name for name in load_peft_weights(str(adapter), device="cpu") if "lora_" in name}
     except (OSError, RuntimeError, ValueError, KeyError) as error:
         first_line = (str(error).strip().splitlines() or [type(error).__name__])[0]
         raise SourceError(f"{adapter}: does not fit {base.name} ({first_line})") from error
+    found = get_peft_model_state_dict(whole, save_embedding_layers=False)
+    places = {name for name in found if "lora_" in name}
+    if strangers := sorted(given ^ places):
+        raise SourceError(
+            f"{adapter}: does not fit {base.name}: {len(given - places)} of its weights have no "
+            f"place there, {len(places - given)} places no weights, as {strangers[0]}"
+        )
+    return whole
 
 
 def answer(trained: Trained, prompts: Sequence[Any], limits: Sequence[int]) -> list[str]:
