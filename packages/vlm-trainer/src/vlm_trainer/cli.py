@@ -155,16 +155,46 @@ def evaluate_command(*, as_json: bool, **given: Any) -> None:
 
 
 @cli.command("generate", context_settings=DASHES)
-@click.option("--prompt", required=True, help="The question.")
+@click.option("--prompt", help="The question.")
 @click.option("--image", "images", type=FILE, multiple=True, help="A picture; repeatable.")
 @click.option("--system", help="System message.")
+@click.option(
+    "--input", "lines", type=click.File(encoding="utf-8"), help="JSON lines that ask; - is stdin."
+)
+@click.option("--image-root", type=FILE, help="Where their pictures lie; default: beside them.")
+@click.option("--batch-size", type=COUNT, default=8, show_default=True, help="Lines at once.")
 @click.option("--max-new-tokens", type=COUNT, default=256, show_default=True)
 @model_options
 def generate_command(**given: Any) -> None:
-    """Answer one prompt about pictures; the answer goes to stdout."""
-    from vlm_trainer.generate import GenerateConfig, generate
+    """Answer one prompt about pictures, or a file of them; answers go to stdout."""
+    from vlm_trainer.generate import GenerateConfig, generate, read_pictures
+    from vlm_trainer.prompts import Prompt
 
-    click.echo(generate(GenerateConfig(**given), _say))
+    prompt, images, system, lines, root = [
+        given.pop(name) for name in ("prompt", "images", "system", "lines", "image_root")
+    ]
+    if (prompt is None) is (lines is None):
+        raise click.UsageError("give --prompt TEXT, or --input FILE of JSON lines")
+    if lines is None:
+        asked = Prompt(prompt, read_pictures(images), system)
+        click.echo(generate(GenerateConfig(**given), asked, _say))
+        return
+    if images or system is not None:
+        raise click.UsageError("--image and --system go with --prompt; lines have their own")
+    beside = Path() if lines.name == "<stdin>" else Path(lines.name).parent
+    _answer_lines(GenerateConfig(**given, image_root=root or beside), lines)
+
+
+def _answer_lines(config: Any, lines: Any) -> None:
+    from vlm_trainer.errors import RowsRefused
+    from vlm_trainer.generate import as_line, generate_lines
+
+    refused = 0
+    for row in generate_lines(config, lines, _say):
+        refused += "error" in row and row["response"] is None
+        click.echo(as_line(row))
+    if refused:
+        raise RowsRefused(f"{refused} lines could not be asked; their error stands in them")
 
 
 @cli.command("merge", context_settings=DASHES)
