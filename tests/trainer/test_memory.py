@@ -92,9 +92,7 @@ def test_weights_of_four_bits_take_what_bitsandbytes_keeps() -> None:
         data, state = quantize_4bit(
             matrix, blocksize=64, compress_statistics=True, quant_type="nf4"
         )
-        kept += weight.copies * (
-            data.nbytes + state.absmax.nbytes + state.state2.absmax.nbytes
-        )
+        kept += weight.copies * (data.nbytes + state.absmax.nbytes + state.state2.absmax.nbytes)
     assert whole is not None
     assert packed is not None
     assert whole.weights - packed.weights == 2 * sum(w.values for w in linear) - kept
