@@ -79,12 +79,13 @@ def mixed_order(epoch: int, seed: int, parts: Sequence[Part]) -> np.ndarray[Any,
     """
     import numpy as np
 
-    drawn, first = [], 0
+    drawn, first = list[Any](), 0
     for number, part in enumerate(parts):
         drawn.append(first + _drawn(epoch, f"{seed}/{number}", part))
         first += part.rows
-    rows = np.concatenate(drawn) if drawn else np.zeros(0, dtype=np.int64)
-    return rows[permutation(epoch, seed, len(rows))]
+    rows = np.concatenate([np.zeros(0, dtype=np.int64), *drawn])
+    shuffled: np.ndarray[Any, Any] = rows[permutation(epoch, seed, len(rows))]
+    return shuffled
 
 
 def _drawn(epoch: int, seed: str, part: Part) -> np.ndarray[Any, Any]:
@@ -97,4 +98,5 @@ def _drawn(epoch: int, seed: str, part: Part) -> np.ndarray[Any, Any]:
     shuffles = range(start // part.rows, -(-stop // part.rows))
     rows = np.concatenate([permutation(shuffle, seed, part.rows) for shuffle in shuffles])
     begun = start - shuffles.start * part.rows
-    return rows[begun : begun + part.shown]
+    shown: np.ndarray[Any, Any] = rows[begun : begun + part.shown]
+    return shown
