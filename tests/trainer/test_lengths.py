@@ -9,6 +9,7 @@ from vlm_trainer.conversation import from_columns
 from vlm_trainer.errors import Reason
 from vlm_trainer.lengths import Measure, histogram, measure, reasons
 from vlm_trainer.render import render
+from vlm_trainer.shrink import TokenLimit
 from vlm_trainer.sizes import PixelRule
 
 RULE = PixelRule(min_pixels=784, max_pixels=50_176)
@@ -38,7 +39,7 @@ def test_counts_equal_those_of_rendering(rows: Any, photos: list[bytes], chat: C
 
 
 def test_rows_that_cannot_be_trained_are_named(rows: Any, photos: list[bytes], chat: Chat) -> None:
-    lengths = measure(mixed(rows, photos), Measure(chat, RULE, max_length=200), ["short", "x"])
+    lengths = measure(mixed(rows, photos), Measure(chat, RULE, TokenLimit(200)), ["short", "x"])
 
     assert [(row.row_id, row.reason) for row in lengths.refused] == [
         ("long", Reason.ROW_TOO_LONG),

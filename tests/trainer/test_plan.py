@@ -51,7 +51,8 @@ def test_a_plan_says_rows_tokens_steps_and_sizes(rows: Any, chat: Chat) -> None:
     assert (plan.rows, plan.images, plan.steps, plan.trained_tokens) == (9, 9, 2, 27)
     assert plan.tokens == lengths.tokens.sum()
     assert "rows    9 of 10, 1 left out; 9 images" in text
-    assert "max_pixels 1003520 = at most 1280 image tokens" in text
+    assert "max_pixels 1003520: a 4032x3024 photo is shown at 1148x840, 1230 tokens\n" in text
+    assert "min_pixels 3136: a 28x28 icon is shown at 56x56, 4 tokens\n" in text
     assert "LoRA r 16 on: language, merger" in text
 
 

@@ -50,8 +50,6 @@ def test_a_picture_with_no_shape_is_refused(width: int, height: int) -> None:
     assert caught.value.seen == f"{width}x{height} pixels"
 
 
-def test_the_default_limit_is_1280_tokens() -> None:
-    rule = PixelRule()
-
-    assert (rule.max_image_tokens, rule.min_image_tokens) == (1280, 4)
-    assert image_tokens(ImageSize(4000, 3000), rule) == 1230
+def test_a_photo_is_shown_on_a_million_pixels_by_default() -> None:
+    assert image_tokens(ImageSize(4000, 3000), PixelRule()) == 1230
+    assert image_tokens(ImageSize(28, 28), PixelRule()) == 4

@@ -8,14 +8,12 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from vlm_trainer.chat import Chat
 from vlm_trainer.conversation import Conversation, answer_text
 from vlm_trainer.data import ShardSet, find_split
 from vlm_trainer.errors import RowError, RowsRefused
 from vlm_trainer.lengths import Measure, measure
 from vlm_trainer.plan import check_trainable
-from vlm_trainer.render import IGNORED, Rendered, prompt_ids, render
-from vlm_trainer.sizes import PixelRule
+from vlm_trainer.render import IGNORED, Rendered, prompt_ids
 from vlm_trainer.trained import LOADING, Trained, answer, find_trained, load_trained
 
 SPARE_TOKENS = 4
@@ -105,7 +103,7 @@ def evaluate(config: EvaluateConfig, tell: Callable[[str], None] | None = None) 
 
 def _rows(shards: ShardSet, trained: Trained, config: EvaluateConfig) -> list[int]:
     """Choose the rows, those of like length side by side so that padding stays small."""
-    lengths = measure(shards.headers(), Measure(trained.chat, trained.rule))
+    lengths = measure(shards.headers(), _how(trained))
     check_trainable(lengths, "stop", f"{config.data} split {config.split}")
     count = len(lengths.rows) if config.limit is None else config.limit
     chosen = zip(lengths.tokens[:count].tolist(), lengths.rows[:count].tolist(), strict=True)
@@ -118,8 +116,7 @@ def _measure(
     loss_sum, tokens, matches, misses = 0.0, 0, 0, []
     for start in range(0, len(rows), batch_size):
         questions = [
-            _question(shards.get(row), trained.chat, trained.rule)
-            for row in rows[start : start + batch_size]
+            _question(shards.get(row), _how(trained)) for row in rows[start : start + batch_size]
         ]
         batch_loss, batch_tokens = _loss(trained, [question.whole for question in questions])
         loss_sum, tokens = loss_sum + batch_loss, tokens + batch_tokens
@@ -139,14 +136,18 @@ def _measure(
     )
 
 
-def _question(conversation: Conversation, chat: Chat, rule: PixelRule) -> Question:
+def _how(trained: Trained) -> Measure:
+    return Measure(trained.chat, trained.rule, trained.limit)
+
+
+def _question(conversation: Conversation, how: Measure) -> Question:
     messages = conversation.messages
     last = max(index for index, message in enumerate(messages) if message["role"] == "assistant")
     try:
-        whole = render(conversation, chat, rule)
+        whole = how.render(conversation)
         before = _first_messages(conversation, last)
         images = whole.images[: len(before.image_sizes)]
-        ids = prompt_ids(before, chat, rule)
+        ids = prompt_ids(before, how.chat, whole.rule(how.rule))
     except RowError as error:
         raise RowsRefused(f"row {conversation.id!r}: {error}") from error
     return Question(conversation.id, whole, Rendered(ids, ids, images), answer_text(messages[last]))
