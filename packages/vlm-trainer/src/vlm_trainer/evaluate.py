@@ -13,7 +13,7 @@ from vlm_trainer.data import ShardSet, find_split
 from vlm_trainer.errors import RowError, RowsRefused
 from vlm_trainer.lengths import Measure, measure
 from vlm_trainer.plan import check_trainable
-from vlm_trainer.render import IGNORED, Rendered, prompt_ids
+from vlm_trainer.render import IGNORED, Rendered, lay_out_prompt
 from vlm_trainer.trained import LOADING, Trained, answer, find_trained, load_trained
 
 SPARE_TOKENS = 4
@@ -147,10 +147,11 @@ def _question(conversation: Conversation, how: Measure) -> Question:
         whole = how.render(conversation)
         before = _first_messages(conversation, last)
         images = whole.images[: len(before.image_sizes)]
-        ids = prompt_ids(before, how.chat, whole.rule(how.rule))
+        asked = lay_out_prompt(before, how.chat, whole.rule(how.rule))
     except RowError as error:
         raise RowsRefused(f"row {conversation.id!r}: {error}") from error
-    return Question(conversation.id, whole, Rendered(ids, ids, images), answer_text(messages[last]))
+    prompt = replace(asked, images=images)
+    return Question(conversation.id, whole, prompt, answer_text(messages[last]))
 
 
 def _first_messages(conversation: Conversation, count: int) -> Conversation:

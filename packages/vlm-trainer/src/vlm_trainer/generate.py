@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from vlm_trainer.conversation import Conversation, ImageSize, Message
 from vlm_trainer.errors import RowError, RowsRefused, SourceError
 from vlm_trainer.pixels import cut_patches, open_image
-from vlm_trainer.render import Rendered, prompt_ids
+from vlm_trainer.render import Rendered, lay_out_prompt
 from vlm_trainer.trained import LOADING, Trained, answer, find_trained, load_trained
 
 
@@ -68,13 +68,12 @@ def _rendered(config: GenerateConfig, files: Sequence[bytes], trained: Trained) 
             for path, data in zip(config.images, files, strict=True)
         ]
         sizes = tuple(ImageSize(*picture.size) for picture in pictures)
-        ids = prompt_ids(
-            Conversation("prompt", _messages(config), image_sizes=sizes), trained.chat, trained.rule
-        )
-        patches = tuple(cut_patches(picture, trained.rule) for picture in pictures)
+        asked = Conversation("prompt", _messages(config), image_sizes=sizes)
+        prompt = lay_out_prompt(asked, trained.chat, trained.rule, trained.limit)
+        patches = [cut_patches(picture, prompt.rule(trained.rule)) for picture in pictures]
     except RowError as error:
         raise RowsRefused(str(error)) from error
-    return Rendered(ids, ids, patches)
+    return replace(prompt, images=tuple(patches))
 
 
 def _messages(config: GenerateConfig) -> tuple[Message, ...]:

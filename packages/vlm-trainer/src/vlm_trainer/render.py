@@ -118,8 +118,19 @@ def lay_out(
     )
 
 
-def prompt_ids(conversation: Conversation, chat: Chat, rule: PixelRule) -> np.ndarray[Any, Any]:
-    """Return the ids that ask for an answer to all messages of a conversation.
+def lay_out_prompt(
+    conversation: Conversation, chat: Chat, rule: PixelRule, limit: TokenLimit | None = None
+) -> Rendered:
+    """Lay out what asks for an answer to all messages of a conversation.
+
+    Args:
+        conversation: Pictures by their sizes.
+        chat: Template and tokenizer of the model.
+        rule: Sizes of its image processor.
+        limit: The longest prompt; None for any.
+
+    Returns:
+        Ids that end where the answer begins, without labels.
 
     Raises:
         RowError: As `lay_out`, except that no answer is needed.
@@ -130,7 +141,10 @@ def prompt_ids(conversation: Conversation, chat: Chat, rule: PixelRule) -> np.nd
     _check_texts(conversation, chat)
     text = chat.write(conversation.messages, conversation.tools, open_answer=True)
     ids = np.asarray(chat.tokenizer.encode(text, add_special_tokens=False).ids, dtype=np.int64)
-    return np.repeat(ids, _repeats(ids, chat, _image_counts(conversation, rule)))
+    fitted = _fitted_rule(conversation, rule, limit, len(ids))
+    ids = np.repeat(ids, _repeats(ids, chat, _image_counts(conversation, fitted)))
+    shrunk_to = None if fitted is rule else fitted.max_pixels
+    return Rendered(ids, np.full_like(ids, IGNORED), shrunk_to=shrunk_to)
 
 
 def _fitted_rule(
