@@ -16,6 +16,7 @@ from vlm_trainer.contract import (
 )
 from vlm_trainer.errors import SourceError, UsageError
 from vlm_trainer.processor import copy_processor, read_rule
+from vlm_trainer.shrink import TokenLimit
 from vlm_trainer.sizes import PixelRule
 
 PUBLISHED = {  # preprocessor_config.json as the published checkpoints have it
@@ -101,7 +102,7 @@ def test_fewer_pixels_than_a_token_covers_are_refused(tiny_words: Path) -> None:
 def test_a_contract_of_before_has_no_shrinking_and_one_cut_short_is_refused(
     tmp_path: Path,
 ) -> None:
-    contract = make_contract(RULE, "template", 512)
+    contract = make_contract(RULE, "template", TokenLimit(512, shrinks=True))
     write_contract(contract, tmp_path)
     values = json.loads((tmp_path / "pixel_contract.json").read_text())
     assert values.pop("shrink_to_tokens") == 512

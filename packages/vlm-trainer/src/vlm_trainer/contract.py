@@ -13,6 +13,7 @@ from pathlib import Path
 
 from vlm_trainer.chat import read_json
 from vlm_trainer.errors import SourceError, UsageError
+from vlm_trainer.shrink import TokenLimit
 from vlm_trainer.sizes import PixelRule
 
 FILE_NAME = "pixel_contract.json"
@@ -34,10 +35,14 @@ class PixelContract:
     template_sha256: str
     shrink_to_tokens: int | None = None  # rows that are longer were shown smaller pictures
 
+    @property
+    def limit(self) -> TokenLimit | None:
+        """The limit to which rows were shrunk; None when they were not."""
+        tokens = self.shrink_to_tokens
+        return None if tokens is None else TokenLimit(tokens, shrinks=True)
 
-def make_contract(
-    rule: PixelRule, template: str, shrink_to_tokens: int | None = None
-) -> PixelContract:
+
+def make_contract(rule: PixelRule, template: str, limit: TokenLimit | None = None) -> PixelContract:
     """Return the contract of a processor and a chat template."""
     values = {k: v for k, v in asdict(rule).items() if k not in ("min_pixels", "max_pixels")}
     return PixelContract(
@@ -45,7 +50,7 @@ def make_contract(
         max_pixels=rule.max_pixels,
         processor_sha256=_sha256(json.dumps(values, sort_keys=True)),
         template_sha256=_sha256(template),
-        shrink_to_tokens=shrink_to_tokens,
+        shrink_to_tokens=limit.tokens if limit and limit.shrinks else None,
     )
 
 

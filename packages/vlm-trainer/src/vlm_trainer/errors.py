@@ -40,6 +40,8 @@ class Reason(StrEnum):
     """A picture is more than 200 times longer than wide; Qwen2.5-VL refuses it."""
     IMAGE_UNREADABLE = "image-unreadable"
     """A picture is no image of an allowed format, or is cut short."""
+    PROMPT_INVALID = "prompt-invalid"
+    """A line given to `generate` is no JSON object with a text to ask."""
     IMAGE_FOR_TEXT_MODEL = "image-for-text-model"
     """The row has a picture and the model reads text only."""
     TEMPLATE_NOT_INCREMENTAL = "template-not-incremental"

@@ -14,7 +14,7 @@ from vlm_trainer.base_model import BaseModel, find_base
 from vlm_trainer.chat import read_chat
 from vlm_trainer.checkpoint import step_of
 from vlm_trainer.config import TrainConfig, check_complete
-from vlm_trainer.contract import PixelContract, make_contract, write_contract
+from vlm_trainer.contract import make_contract, write_contract
 from vlm_trainer.data import RenderedRows, ShardSet, Split, find_split
 from vlm_trainer.errors import RowsRefused, Terminated
 from vlm_trainer.launch import Processes, StopRequest, find_processes, stop_request
@@ -221,7 +221,8 @@ def _save(trainer: Any, prepared: Prepared, place: Place) -> RunSummary:
     trainer.accelerator.wait_for_everyone()
     if prepared.processes.is_first:
         copy_processor(prepared.base.folder, place.folder, prepared.how.rule)
-        write_contract(_contract(prepared.how), place.folder)
+        contract = make_contract(prepared.how.rule, prepared.how.chat.template, prepared.how.limit)
+        write_contract(contract, place.folder)
         write_curve(place.folder)
     losses = [line["loss"] for line in read_metrics(place.folder / METRICS) if "loss" in line]
     return RunSummary(
@@ -232,11 +233,6 @@ def _save(trainer: Any, prepared: Prepared, place: Place) -> RunSummary:
         seconds=0.0,
         resumed_from=step_of(place.checkpoint) if place.checkpoint else 0,
     )
-
-
-def _contract(how: Measure) -> PixelContract:
-    shrink_to_tokens = how.limit.tokens if how.limit and how.limit.shrinks else None
-    return make_contract(how.rule, how.chat.template, shrink_to_tokens)
 
 
 def _speaker(processes: Processes) -> Tell:

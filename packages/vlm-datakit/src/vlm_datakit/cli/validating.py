@@ -134,6 +134,11 @@ def _say_oddities(found: Oddities) -> None:
         say(f"rows with the id of an earlier row: {found.repeated_ids:,}")
         for row, before in found.repeats:
             say(f"  {row} = {before}")
+    if found.far_longer:
+        say(
+            f"rows of 16 times the median length and more: {found.far_longer:,} "
+            f"(median about {found.median_chars:,} characters)"
+        )
     for words, lengths in (
         ("longest rows, in characters:", found.longest),
         ("shortest answers, in characters:", found.shortest_answers),
