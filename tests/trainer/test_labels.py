@@ -239,6 +239,7 @@ def test_a_row_in_which_nothing_is_trained_is_refused(rows: Any, chat: Chat, tra
         lay_out(row, chat, RULE, LabelRule(train_on))
 
     assert caught.value.reason is Reason.NO_SUPERVISED_TOKEN
+    assert caught.value.seen == f"no text to train on ({train_on})"
 
 
 def test_texts_that_the_template_changes_are_refused(rows: Any, chat: Chat) -> None:

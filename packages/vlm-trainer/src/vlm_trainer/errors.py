@@ -21,7 +21,7 @@ class Reason(StrEnum):
     """Stable codes of why a row is refused: public, counted, never renamed."""
 
     NO_SUPERVISED_TOKEN = "no-supervised-token"  # noqa: S105 - not a password
-    """The row has no assistant text, so its loss would be 0 or NaN."""
+    """The row has no text that is trained, so its loss would be 0 or NaN."""
     ANSWER_NOT_RENDERED = "answer-not-rendered"
     """The answer stands only in tool_calls and the chat template does not write them."""
     ROW_TOO_LONG = "row-too-long"

@@ -109,7 +109,8 @@ def lay_out(
     repeats = _repeats(ids, chat, _image_counts(conversation, fitted))
     ids, weights = np.repeat(ids, repeats), np.repeat(weights, repeats)
     if not weights[1:].any():  # the first token is never predicted
-        raise RowError(Reason.NO_SUPERVISED_TOKEN, "$.messages", "no assistant text to train on")
+        seen = f"no text to train on ({labels.train_on})"
+        raise RowError(Reason.NO_SUPERVISED_TOKEN, "$.messages", seen)
     return Rendered(
         ids=ids,
         labels=np.where(weights > 0, ids, IGNORED),
