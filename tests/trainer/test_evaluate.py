@@ -4,17 +4,23 @@ from __future__ import annotations
 
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
+from vlm_trainer.conversation import ImageSize, from_columns
 from vlm_trainer.errors import OutputError, RowsRefused, SourceError, UsageError
 from vlm_trainer.evaluate import EvaluateConfig, evaluate
 from vlm_trainer.generate import GenerateConfig, generate, generate_lines, read_pictures
 from vlm_trainer.prompts import Prompt
+from vlm_trainer.render import lay_out_prompt
 from vlm_trainer.run import train
 from vlm_trainer.settings import read_config
+from vlm_trainer.shrink import TokenLimit
+from vlm_trainer.sizes import PixelRule, image_tokens
 from vlm_trainer.trained import find_trained, read_trained_rule
 
 pytestmark = pytest.mark.slow
@@ -186,3 +192,49 @@ def test_what_names_no_model_is_refused(learned: tuple[Path, Path, Path]) -> Non
 def test_pixel_limits_that_exclude_each_other_are_refused(tiny_words: Path, chat: Any) -> None:
     with pytest.raises(UsageError, match="min_pixels 100 and max_pixels 10: no size lies between"):
         read_trained_rule(tiny_words, chat, (100, 10))
+
+
+def test_rows_are_shown_as_small_as_in_training(tmp_path: Path, rows: Any) -> None:
+    """The loss that evaluate finds is the one that was measured at the end of the training."""
+    written = rows.digit_rows(range(8))
+    for row, large in zip(written, ([], [0, 1]) * 4, strict=True):
+        for _ in large:  # a second and a third picture, 224 x 224 of noise
+            noise = np.random.default_rng(len(row["images"])).integers(0, 256, (224, 224, 3))
+            row["messages"][0]["content"].insert(0, rows.IMAGE)
+            row["images"].append({"bytes": rows.picture(noise.astype(np.uint8)), "path": None})
+            row["image_sizes"].append({"width": 224, "height": 224})
+    data = rows.write_import(tmp_path / "data", {"train": written, "test": written})
+    given = {
+        "model_name_or_path": "tiny", "data": str(data), "output_dir": str(tmp_path / "out"),
+        "eval_split": "test", "max_steps": 1, "use_cpu": True, "learning_rate": 1e-2,
+        "max_length": 90, "on_too_long": "shrink",
+    }  # fmt: skip
+    said: list[str] = []
+
+    train(read_config(None, given), said.append)
+
+    lines = [json.loads(x) for x in (tmp_path / "out" / "metrics.jsonl").read_text().splitlines()]
+    measured = next(line["eval_loss"] for line in lines if "eval_loss" in line)
+    contract = json.loads((tmp_path / "out" / "pixel_contract.json").read_text())
+    found = evaluate(on_cpu(data, adapter=tmp_path / "out"))
+    assert any(line.startswith("shrunk  4 rows show smaller pictures") for line in said)
+    assert contract["shrink_to_tokens"] == 90
+    assert found.loss == pytest.approx(measured, abs=1e-4)
+    (tmp_path / "out" / "pixel_contract.json").write_text(
+        json.dumps({**contract, "shrink_to_tokens": None})
+    )
+    larger = evaluate(on_cpu(data, adapter=tmp_path / "out"))
+    assert larger.loss != pytest.approx(measured, abs=1e-4)
+
+
+def test_a_prompt_is_shrunk_to_what_rows_were(rows: Any, chat: Any) -> None:
+    asked = from_columns(rows.chat_row("a", rows.message("user", rows.IMAGE, "?")))
+    asked = replace(asked, image_sizes=(ImageSize(1120, 1120),))
+    rule = PixelRule()
+
+    whole = lay_out_prompt(asked, chat, rule)
+    small = lay_out_prompt(asked, chat, rule, TokenLimit(200, shrinks=True))
+
+    assert (len(whole.ids), whole.shrunk_to) == (1253, None)
+    assert 180 < len(small.ids) <= 200
+    assert image_tokens(ImageSize(1120, 1120), small.rule(rule)) == len(small.ids) - 28

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from vlm_trainer.contract import read_contract
 from vlm_trainer.errors import OutputError, SourceError, UsageError
 from vlm_trainer.merge import MergeConfig, Merged, merge, probe_logits
 from vlm_trainer.run import train
@@ -30,6 +31,7 @@ def adapter(tmp_path_factory: pytest.TempPathFactory, rows: Any) -> Path:
         "model_name_or_path": str(folder / "base"), "data": str(folder / "data"),
         "output_dir": str(folder / "lora"), "max_steps": 8, "learning_rate": 1e-2,
         "lora_scope": "language,vision,merger", "gradient_accumulation_steps": 1, "use_cpu": True,
+        "max_length": 400, "on_too_long": "shrink",
     }  # fmt: skip
     train(read_config(None, given), lambda _line: None)
     return folder / "lora"
@@ -57,6 +59,14 @@ def test_the_merged_model_says_what_base_and_adapter_say(adapter: Path, merged: 
     assert merged.difference < 1e-5
 
 
+def test_the_contract_goes_with_the_model(adapter: Path, merged: Merged) -> None:
+    contract = read_contract(Path(merged.output_dir))
+
+    assert contract == read_contract(adapter)
+    assert contract is not None
+    assert contract.shrink_to_tokens == 400
+
+
 def test_plain_transformers_loads_the_folder(merged: Merged) -> None:
     from transformers import AutoModelForImageTextToText, AutoTokenizer
 
@@ -65,7 +75,6 @@ def test_plain_transformers_loads_the_folder(merged: Merged) -> None:
 
     assert type(model).__name__ == "Qwen2_5_VLForConditionalGeneration"
     assert words.chat_template
-    assert (Path(merged.output_dir) / "pixel_contract.json").is_file()
 
 
 def test_a_quantised_base_is_refused_with_what_to_name(adapter: Path, tmp_path: Path) -> None:

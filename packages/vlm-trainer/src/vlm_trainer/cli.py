@@ -102,19 +102,18 @@ def train_command(
 def plan_command(*, config_file: Path | None, as_json: bool, **flags: Any) -> None:
     """Count rows, tokens and steps of a training, without torch or a GPU."""
     from vlm_trainer.launch import Processes
-    from vlm_trainer.plan import plan_lines
+    from vlm_trainer.plan import check_trainable, plan_lines
     from vlm_trainer.run import prepare
 
     config = _config(config_file, flags)
     _check_planned(config)
     prepared = prepare(config, Processes(config.schedule.expect_processes or 1))
-    if as_json:
-        click.echo(json.dumps(asdict(prepared.plan)))
-        return
-    for line in plan_lines(prepared.plan, prepared.lengths, config, prepared.how.rule):
-        click.echo(line)
+    lines = plan_lines(prepared.plan, prepared.lengths, config, prepared.how.rule)
+    click.echo(json.dumps(asdict(prepared.plan)) if as_json else "\n".join(lines))
     for row in prepared.lengths.refused:
         click.echo(f"refused {row}", err=True)
+    data = config.data
+    check_trainable(prepared.lengths, data.on_refused, data.data, on_too_long=data.on_too_long)
 
 
 def model_options(command: Callable[..., None]) -> Callable[..., None]:

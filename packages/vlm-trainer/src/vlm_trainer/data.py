@@ -20,7 +20,7 @@ from vlm_trainer.chat import read_json
 from vlm_trainer.conversation import Conversation, from_columns
 from vlm_trainer.errors import Refused, RowError, SourceError
 from vlm_trainer.lengths import Measure
-from vlm_trainer.render import Rendered, render
+from vlm_trainer.render import Rendered
 
 CACHE_BYTES = 256 * 1024**2
 HEADER_BATCH_ROWS = 1024
@@ -230,6 +230,6 @@ class RenderedRows:
         """Return a rendered row; one whose picture fails comes back as `Refused`, as data."""
         conversation = self.shards.get(int(self.kept[index]))
         try:
-            return render(conversation, self.how.chat, self.how.rule, self.how.train_on)
+            return self.how.render(conversation)
         except RowError as error:
             return Refused(conversation.id, error.reason, error.where, error.seen)

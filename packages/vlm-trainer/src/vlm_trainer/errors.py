@@ -21,11 +21,13 @@ class Reason(StrEnum):
     """Stable codes of why a row is refused: public, counted, never renamed."""
 
     NO_SUPERVISED_TOKEN = "no-supervised-token"  # noqa: S105 - not a password
-    """The row has no assistant text, so its loss would be 0 or NaN."""
+    """The row has no text that is trained, so its loss would be 0 or NaN."""
     ANSWER_NOT_RENDERED = "answer-not-rendered"
     """The answer stands only in tool_calls and the chat template does not write them."""
     ROW_TOO_LONG = "row-too-long"
     """The row has more tokens than --max-length; it is never cut."""
+    FLAG_NOT_UNDERSTOOD = "flag-not-understood"
+    """A flag of a message (train, weight) says neither yes nor no nor how much."""
     CONTROL_TOKEN_IN_TEXT = "control-token-in-text"  # noqa: S105 - not a password
     """A text holds a control token such as <|image_pad|> or <|im_end|> literally."""
     IMAGE_COUNT_DIFFERS = "image-count-differs"

@@ -8,16 +8,14 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from vlm_trainer.chat import Chat
 from vlm_trainer.conversation import Conversation, answer_text
 from vlm_trainer.data import ShardSet, find_split
 from vlm_trainer.errors import RowError, RowsRefused
 from vlm_trainer.judged import Answered, check_place, write_judged
 from vlm_trainer.lengths import Measure, measure
 from vlm_trainer.plan import check_trainable
-from vlm_trainer.render import IGNORED, Rendered, prompt_ids, render
+from vlm_trainer.render import IGNORED, Rendered, lay_out_prompt
 from vlm_trainer.scores import FieldScores, anls, exact, field_scores, normalised, share
-from vlm_trainer.sizes import PixelRule
 from vlm_trainer.trained import LOADING, Trained, answer, find_trained, load_trained
 
 SHOWN_MISSES = 5
@@ -152,7 +150,7 @@ def figure_lines(result: Evaluation) -> list[str]:
 
 def _rows(shards: ShardSet, trained: Trained, config: EvaluateConfig) -> list[int]:
     """Choose the rows, those of like length side by side so that padding stays small."""
-    lengths = measure(shards.headers(), Measure(trained.chat, trained.rule))
+    lengths = measure(shards.headers(), _how(trained))
     check_trainable(lengths, "stop", f"{config.data} split {config.split}")
     count = len(lengths.rows) if config.limit is None else config.limit
     chosen = zip(lengths.tokens[:count].tolist(), lengths.rows[:count].tolist(), strict=True)
@@ -166,7 +164,7 @@ def _measure(
     loss_sum, tokens, answered = 0.0, 0, list[Answered]()
     for start in range(0, len(rows), config.batch_size):
         questions = [
-            _question(row, shards.get(row), trained.chat, trained.rule)
+            _question(row, shards.get(row), _how(trained))
             for row in rows[start : start + config.batch_size]
         ]
         batch_loss, batch_tokens = _loss(trained, [question.whole for question in questions])
@@ -195,17 +193,21 @@ def _scored(loss: float, answered: Sequence[Answered]) -> Evaluation:
     )
 
 
-def _question(row: int, conversation: Conversation, chat: Chat, rule: PixelRule) -> Question:
+def _how(trained: Trained) -> Measure:
+    return Measure(trained.chat, trained.rule, trained.limit)
+
+
+def _question(row: int, conversation: Conversation, how: Measure) -> Question:
     messages = conversation.messages
     last = max(index for index, message in enumerate(messages) if message["role"] == "assistant")
     try:
-        whole = render(conversation, chat, rule)
+        whole = how.render(conversation)
         before = _first_messages(conversation, last)
         images = whole.images[: len(before.image_sizes)]
-        ids = prompt_ids(before, chat, rule)
+        asked = lay_out_prompt(before, how.chat, whole.rule(how.rule))
     except RowError as error:
         raise RowsRefused(f"row {conversation.id!r}: {error}") from error
-    prompt, expected = Rendered(ids, ids, images), answer_text(messages[last])
+    prompt, expected = replace(asked, images=images), answer_text(messages[last])
     return Question(row, conversation.id, whole, prompt, expected)
 
 

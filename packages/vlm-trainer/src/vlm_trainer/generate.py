@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -13,7 +13,7 @@ from vlm_trainer.conversation import Conversation, ImageSize
 from vlm_trainer.errors import RowError, RowsRefused, SourceError
 from vlm_trainer.pixels import cut_patches, open_image
 from vlm_trainer.prompts import Prompt, answered_row, messages_of, read_prompt, read_row
-from vlm_trainer.render import Rendered, prompt_ids
+from vlm_trainer.render import Rendered, lay_out_prompt
 from vlm_trainer.trained import LOADING, Trained, answer, find_trained, load_trained
 
 
@@ -144,8 +144,9 @@ def _rendered(prompt: Prompt, trained: Trained) -> Rendered:
     sizes = tuple(ImageSize(*picture.size) for picture in pictures)
     messages = messages_of(prompt.text, len(pictures), prompt.system)
     asked = Conversation("prompt", messages, image_sizes=sizes)
-    ids = prompt_ids(asked, trained.chat, trained.rule)
-    return Rendered(ids, ids, tuple(cut_patches(picture, trained.rule) for picture in pictures))
+    laid_out = lay_out_prompt(asked, trained.chat, trained.rule, trained.limit)
+    patches = [cut_patches(picture, laid_out.rule(trained.rule)) for picture in pictures]
+    return replace(laid_out, images=tuple(patches))
 
 
 def as_line(row: dict[str, Any]) -> str:

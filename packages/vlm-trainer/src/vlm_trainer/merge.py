@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -19,9 +19,9 @@ from vlm_trainer.conversation import Conversation, ImageSize
 from vlm_trainer.errors import OutputError, SourceError, UsageError
 from vlm_trainer.pixels import cut_patches
 from vlm_trainer.processor import copy_processor
-from vlm_trainer.render import Rendered, prompt_ids
+from vlm_trainer.render import Rendered, lay_out_prompt
 from vlm_trainer.sizes import PixelRule
-from vlm_trainer.trained import LOADING, Place, find_trained, read_words, with_adapter
+from vlm_trainer.trained import LOADING, Place, find_trained, read_limit, read_words, with_adapter
 
 DTYPES = ("float32", "bfloat16", "float16")
 #: The largest difference of two logits that rounding explains, as a share of the largest logit.
@@ -138,7 +138,7 @@ def _write(
     folder.mkdir(parents=True)
     merged.save_pretrained(str(folder))
     copy_processor(_adapter(place), folder, rule)
-    write_contract(make_contract(rule, chat.template), folder)
+    write_contract(make_contract(rule, chat.template, read_limit(_adapter(place))), folder)
     return before
 
 
@@ -186,11 +186,9 @@ def _probe(chat: Chat, rule: PixelRule) -> Rendered:
     text = {"type": "text", "text": "What is in the picture? 0123456789"}
     if chat.image_token_id is None:
         asked = Conversation("probe", ({"role": "user", "content": [text]},))
-        ids = prompt_ids(asked, chat, rule)
-        return Rendered(ids, ids)
+        return lay_out_prompt(asked, chat, rule)
     picture = Image.radial_gradient("L").resize((PROBE_PX, PROBE_PX)).convert("RGB")
     content = [{"type": "image", "text": None}, text]
     sizes = (ImageSize(*picture.size),)
     asked = Conversation("probe", ({"role": "user", "content": content},), image_sizes=sizes)
-    ids = prompt_ids(asked, chat, rule)
-    return Rendered(ids, ids, (cut_patches(picture, rule),))
+    return replace(lay_out_prompt(asked, chat, rule), images=(cut_patches(picture, rule),))

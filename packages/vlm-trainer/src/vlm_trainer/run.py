@@ -18,7 +18,7 @@ from vlm_trainer.contract import make_contract, write_contract
 from vlm_trainer.data import RenderedRows, ShardSet, Split, find_split
 from vlm_trainer.errors import RowsRefused, Terminated
 from vlm_trainer.launch import Processes, StopRequest, find_processes, stop_request
-from vlm_trainer.lengths import Lengths, Measure, measure
+from vlm_trainer.lengths import Lengths, Measure, label_rule, measure, token_limit
 from vlm_trainer.output import METRICS, Place, begin, find_place, finish, identity
 from vlm_trainer.plan import TrainPlan, check_trainable, make_plan, plan_lines, steps_of
 from vlm_trainer.processor import copy_processor, read_rule
@@ -92,7 +92,8 @@ def train(config: TrainConfig, tell: Tell | None = None) -> RunSummary:
     if place.finished:
         say(f"{place.folder}: finished already; nothing to do (another --output-dir trains anew)")
         return RunSummary(**{**place.finished, "was_finished": True})
-    check_trainable(prepared.lengths, config.data.on_refused, config.data.data)
+    data = config.data
+    check_trainable(prepared.lengths, data.on_refused, data.data, on_too_long=data.on_too_long)
     for line in plan_lines(prepared.plan, prepared.lengths, config, prepared.how.rule):
         say(line)
     if processes.is_first:
@@ -118,7 +119,8 @@ def prepare(config: TrainConfig, processes: Processes) -> Prepared:
         find_split(Path(data.data), data.eval_split)
     base = find_base(model.model_name_or_path, model.model_revision, with_weights=False)
     rule = read_rule(base.folder, min_pixels=model.min_pixels, max_pixels=model.max_pixels)
-    how = Measure(read_chat(base.folder, reads_pictures=base.reads_pictures), rule, data.max_length)
+    chat = read_chat(base.folder, reads_pictures=base.reads_pictures)
+    how = Measure(chat, rule, token_limit(data), label_rule(data))
     lengths = measure(ShardSet(split).headers(), how, data.exclude_ids)
     plan = make_plan(config, lengths, processes.count)
     return Prepared(config, processes, split, base, how, lengths, plan)
@@ -179,7 +181,8 @@ def _held_out(prepared: Prepared) -> RenderedRows | None:
         return None
     shards = ShardSet(find_split(Path(data.data), data.eval_split))
     lengths = measure(shards.headers(), prepared.how, data.exclude_ids)
-    check_trainable(lengths, data.on_refused, f"{data.data} split {data.eval_split}")
+    where = f"{data.data} split {data.eval_split}"
+    check_trainable(lengths, data.on_refused, where, on_too_long=data.on_too_long)
     return RenderedRows(shards, lengths.rows.tolist(), prepared.how)
 
 
@@ -218,7 +221,7 @@ def _save(trainer: Any, prepared: Prepared, place: Place) -> RunSummary:
     trainer.accelerator.wait_for_everyone()
     if prepared.processes.is_first:
         copy_processor(prepared.base.folder, place.folder, prepared.how.rule)
-        contract = make_contract(prepared.how.rule, prepared.how.chat.template)
+        contract = make_contract(prepared.how.rule, prepared.how.chat.template, prepared.how.limit)
         write_contract(contract, place.folder)
         write_curve(place.folder)
     losses = [line["loss"] for line in read_metrics(place.folder / METRICS) if "loss" in line]

@@ -26,6 +26,7 @@ from vlm_trainer.data import RenderedRows
 from vlm_trainer.errors import Refused, RowsRefused, UsageError
 from vlm_trainer.launch import StopRequest
 from vlm_trainer.lora import name_base
+from vlm_trainer.loss import WeightedLoss
 from vlm_trainer.model import Hardware
 from vlm_trainer.order import epoch_order
 from vlm_trainer.render import Rendered
@@ -97,7 +98,7 @@ class StepHooks(TrainerCallback):  # a framework hook
             control.should_save = control.should_training_stop = True
 
 
-class ShardTrainer(SFTTrainer):  # framework hooks only
+class ShardTrainer(WeightedLoss, SFTTrainer):  # framework hooks only
     """SFTTrainer that takes rendered rows in a seekable order and marks whole checkpoints."""
 
     order: EpochOrder

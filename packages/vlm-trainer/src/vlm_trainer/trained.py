@@ -13,6 +13,7 @@ from vlm_trainer.config import ModelOptions
 from vlm_trainer.contract import check_same, make_contract, read_contract
 from vlm_trainer.errors import SourceError, UsageError
 from vlm_trainer.processor import read_rule
+from vlm_trainer.shrink import TokenLimit
 from vlm_trainer.sizes import PixelRule
 
 LOADING = "loading torch and the model; this takes some seconds"
@@ -35,11 +36,19 @@ class Place:
 
 @dataclass(frozen=True, slots=True)
 class Trained:
-    """A model with its words and sizes, in evaluation mode on its device."""
+    """A model with its words and sizes, in evaluation mode on its device.
+
+    Args:
+        model: Of transformers or PEFT.
+        chat: Its template and tokenizer.
+        rule: Its sizes of pictures.
+        limit: The length to which rows were shrunk in training; None when they were not.
+    """
 
     model: Any
     chat: Chat
     rule: PixelRule
+    limit: TokenLimit | None = None
 
 
 def find_trained(model_name_or_path: str | None, adapter: Path | None) -> Place:
@@ -87,12 +96,13 @@ def load_trained(place: Place, limits: tuple[int | None, int | None], *, use_cpu
     from vlm_trainer.model import find_hardware, load_model
 
     base = find_base(place.base)
-    chat, rule = read_words(place.words or base.folder, base, limits)
+    words = place.words or base.folder
+    chat, rule = read_words(words, base, limits)
     hardware = find_hardware(use_cpu=use_cpu)
     model = load_model(base, dtype="bfloat16" if hardware.bf16 else "float32")
     if place.adapter:
         model = with_adapter(model, place.adapter, base)
-    return Trained(model.to(hardware.device).eval(), chat, rule)
+    return Trained(model.to(hardware.device).eval(), chat, rule, read_limit(words))
 
 
 def read_words(
@@ -121,8 +131,14 @@ def read_trained_rule(folder: Path, chat: Chat, limits: tuple[int | None, int | 
         raise UsageError(f"min_pixels {smallest} and max_pixels {largest}: no size lies between")
     rule = read_rule(folder, min_pixels=smallest, max_pixels=largest)
     if trained:
-        check_same(make_contract(rule, chat.template), trained)
+        check_same(make_contract(rule, chat.template, trained.limit), trained)
     return rule
+
+
+def read_limit(folder: Path) -> TokenLimit | None:
+    """Read how long rows may be before their pictures are shown smaller, as in training."""
+    trained = read_contract(folder)
+    return trained.limit if trained else None
 
 
 def with_adapter(model: Any, adapter: Path, base: BaseModel) -> Any:
