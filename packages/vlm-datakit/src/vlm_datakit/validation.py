@@ -17,7 +17,7 @@ from vlm_datakit.errors import RowError, SourceError, VlmDataKitError
 from vlm_datakit.images.header import check_decodes
 from vlm_datakit.oddities import Oddities, OddityCounter
 from vlm_datakit.plan import Plan, SourceFile
-from vlm_datakit.runner.stages import open_pictures, stages_of
+from vlm_datakit.runner.stages import open_beside, open_pictures, stages_of
 from vlm_datakit.shards.duplicates import Pictures, find_duplicates
 from vlm_datakit.shards.manifest import read_manifest, size_of
 from vlm_datakit.shards.reader import open_shards
@@ -98,17 +98,20 @@ def validate_source(plan: Plan, pipe: Lines | None = None) -> RowsReport:
         plan: As `vlm_datakit.importing.plan_import` returns it.
         pipe: Standard input, if the plan names it.
     """
-    with open_pictures(plan.fetch, plan.limits) as pictures:
-        walks = (_walked(plan, file, pipe, pictures) for file in plan.files)
+    with open_pictures(plan.fetch, plan.limits) as fetched:
+        walks = (_walked(plan, file, pipe, fetched) for file in plan.files)
         return validate_rows(chain.from_iterable(walks))
 
 
 def _walked(
-    plan: Plan, file: SourceFile, pipe: Lines | None, pictures: Prefetcher | None
+    plan: Plan, file: SourceFile, pipe: Lines | None, fetched: Prefetcher | None
 ) -> Iterator[Converted | Rejected]:
     span = Span(file.name, max_line_bytes=plan.limits.max_line_bytes)
-    stages = replace(stages_of(plan, file, pictures), check=check)
-    with nullcontext(pipe) if pipe is not None else open_source(file) as stream:
+    with (
+        nullcontext(pipe) if pipe is not None else open_source(file) as stream,
+        open_beside(file, plan.image_roots, plan.limits, fetched) as pictures,
+    ):
+        stages = replace(stages_of(plan, pictures), check=check)
         yield from convert_rows(read(file, stream, span), stages)
 
 

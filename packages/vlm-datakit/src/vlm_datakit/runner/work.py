@@ -13,7 +13,7 @@ from vlm_datakit.plan import Limits, Slice, SourceFile
 from vlm_datakit.runner.by_columns import convert_blocks
 from vlm_datakit.runner.job import RECEIPTS, Job, receipt_path, write_settled
 from vlm_datakit.runner.products import Outcome, open_products
-from vlm_datakit.runner.stages import columns_of, plain_of, stages_of
+from vlm_datakit.runner.stages import Pictures, columns_of, open_beside, plain_of, stages_of
 from vlm_datakit.runner.tally import Tally
 from vlm_datakit.shards.manifest import Receipt, to_json
 from vlm_datakit.shards.writer import sync_folder
@@ -59,7 +59,9 @@ def run_slice(
     with ExitStack() as stack:
         products = stack.enter_context(open_products(job, slice_))
         stream = stack.enter_context(_stream(slice_, edges))
-        for outcome in _outcomes(job, slice_, edges, stream):
+        beside = open_beside(slice_.file, job.plan.image_roots, job.plan.limits, edges.pictures)
+        pictures = stack.enter_context(beside)
+        for outcome in _outcomes(job, slice_, pictures, stream):
             offset = products.take(outcome)
             if on_row is not None:
                 on_row(products.tally, _done_bytes(slice_, stream, offset))
@@ -94,10 +96,10 @@ def check_unchanged(file: SourceFile) -> None:
         )
 
 
-def _outcomes(job: Job, slice_: Slice, edges: Edges, stream: Lines) -> Iterator[Outcome]:
+def _outcomes(job: Job, slice_: Slice, pictures: Pictures, stream: Lines) -> Iterator[Outcome]:
     plan, file = job.plan, slice_.file
     span = span_of(slice_, plan.limits, keep_raw=plan.rejects_raw)
-    stages = stages_of(plan, slice_.file, edges.pictures)
+    stages = stages_of(plan, pictures)
     plain, columns = plain_of(plan), columns_of(plan)
 
     def by_rows(stream: Lines, span: Span) -> Iterator[Outcome]:

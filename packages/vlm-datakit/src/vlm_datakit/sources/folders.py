@@ -18,7 +18,9 @@ from vlm_datakit.hub.layout import ROW_SUFFIX, check_one_kind, chosen, layout_of
 from vlm_datakit.sources.image_folder import PICTURE_SUFFIXES
 
 _LINES = r"(jsonl|ndjson)"
-_DESCRIPTIONS = ("metadata.jsonl", "metadata.csv", "metadata.parquet", "labels.json")
+#: Files that say which pictures a folder has, and what they show.
+DESCRIPTIONS = ("metadata.jsonl", "metadata.csv", "metadata.parquet")
+_DESCRIPTIONS = (*DESCRIPTIONS, "labels.json")
 _SPLITS = frozenset({"dev", "test", "train", "val", "valid", "validation"})
 _OF_A_COPY = ".gitattributes"  # each repository on the Hub has one
 _SHOWN = 5
