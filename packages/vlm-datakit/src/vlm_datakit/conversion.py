@@ -38,7 +38,8 @@ class ConvertRequest:
     """Which format to which, where named pictures may be read, and what may be lost.
 
     ``spelling`` says how pictures stand in the rows that are written. ``names_pictures`` says that
-    rows on the Hub name theirs, so that these are fetched ahead.
+    rows on the Hub name theirs, so that these are fetched ahead. ``row_limit`` is how many rows of
+    a stream are read, None: all.
     """
 
     source: str
@@ -52,6 +53,7 @@ class ConvertRequest:
     spelling: Spelling = field(default_factory=Inline)
     mapping: FieldMap | None = None
     names_pictures: bool = False
+    row_limit: int | None = None
 
 
 class ConvertOptions(TypedDict, total=False):
@@ -234,7 +236,7 @@ def convert_stream(
     span = Span(
         file.name, start, None, max_line_bytes, keep_raw, cut_payloads, first_line=first_line
     )
-    return _rendered(read(file, stream, span), request, file)
+    return _rendered(islice(read(file, stream, span), request.row_limit), request, file)
 
 
 def convert_shards(

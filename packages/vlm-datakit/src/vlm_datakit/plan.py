@@ -115,6 +115,9 @@ class Slice:
     and ``row_bytes`` is how many bytes of the file a row has. Of other kinds a slice is the whole
     file, from 0 to its size; of a pipe of those the end is 0, since nobody knows it.
 
+    Of a run that is limited to some rows, ``rows`` says how many of the slice count, None: all, and
+    ``looks`` that the file is not fetched whole (`vlm_datakit.sources.heads`).
+
     ``first_line`` is the number of the line at ``start``, where it is known without reading.
     ``spooled`` is the file that holds the bytes of a slice of standard input meanwhile; without
     it, those bytes still come in, and the slice ends with the line that reaches ``end``.
@@ -127,6 +130,8 @@ class Slice:
     first_line: int | None = None
     spooled: str | None = None
     row_bytes: float | None = None
+    rows: int | None = None
+    looks: bool = False
 
     @property
     def size_bytes(self) -> int:
@@ -144,7 +149,7 @@ class Plan:
 
     ``layout`` is conversation, answer or pair (see `vlm_datakit.shards.layout`);
     ``with_images`` says whether the shards have image columns. The plan decides both,
-    never a row.
+    never a row. ``row_limit`` is how many rows of each split are read, good or refused; None: all.
     """
 
     files: tuple[SourceFile, ...]
@@ -159,6 +164,7 @@ class Plan:
     fetch: FetchPolicy | None = None  # None: pictures named by URL are refused
     versions: Mapping[str, str] = field(default_factory=dict)
     mapping: FieldMap | None = None  # None: rows have the columns of the format
+    row_limit: int | None = None
 
 
 def fingerprint(plan: Plan) -> str:
@@ -188,6 +194,8 @@ def plan_facts(plan: Plan) -> dict[str, Any]:
         for name, default in _LATER_FACTS.items():
             if file[name] == default:
                 del file[name]
+    if plan.row_limit is None:
+        del facts["row_limit"]
     del facts["mapping"]
     if plan.mapping is not None:  # plans were without one before
         facts["mapping"] = [f"from {plan.mapping.format}"] if plan.mapping.format else []
@@ -312,3 +320,21 @@ def parse_limits(texts: Iterable[str]) -> Limits:
             raise UsageError(f"--limit {text}: expected a whole number from 1 to {most:,}")
         changed[field_name] = int(value) * unit
     return Limits(**changed)
+
+
+def parse_row_limit(texts: Iterable[str]) -> tuple[int | None, list[str]]:
+    """Read how many rows are wanted, a bare number among limits; return the others as well.
+
+    Raises:
+        UsageError: for none at all.
+
+    Example:
+        >>> parse_row_limit(["image-mib=50", "100"])
+        (100, ['image-mib=50'])
+    """
+    given = [*texts]
+    counts = [text for text in given if text.isascii() and text.isdigit()]
+    if any(not int(text) for text in counts):
+        raise UsageError("--limit 0: that is no row")
+    others = [text for text in given if text not in counts]
+    return (int(counts[-1]) if counts else None), others

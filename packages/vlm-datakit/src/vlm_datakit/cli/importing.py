@@ -23,6 +23,7 @@ from vlm_datakit.cli.options import (
     picture_options,
     quiet_option,
     rejects_raw_option,
+    row_limit,
     say_mapping,
     split_option,
     workers_option,
@@ -162,6 +163,7 @@ def _request(sources: tuple[str, ...], given: dict[str, Any]) -> ImportRequest:
         field_mapping(given),
         given["goal"],
         given["config"],
+        row_limit(given),
     )
 
 

@@ -10,7 +10,14 @@ import click
 
 from vlm_datakit.cli.talk import say
 from vlm_datakit.errors import UsageError
-from vlm_datakit.plan import LIMIT_NAMES, FetchPolicy, ImagePolicy, Limits, parse_limits
+from vlm_datakit.plan import (
+    LIMIT_NAMES,
+    FetchPolicy,
+    ImagePolicy,
+    Limits,
+    parse_limits,
+    parse_row_limit,
+)
 
 if TYPE_CHECKING:
     from vlm_datakit.mapping.fieldmap import FieldMap
@@ -72,8 +79,9 @@ _PICTURE_OPTIONS = (
         "--limit",
         "limits",
         multiple=True,
-        metavar="NAME=N",
-        help=f"Raise or lower a limit: {', '.join(LIMIT_NAMES)}; repeatable.",
+        metavar="N|NAME=N",
+        help="Read only the first N rows of each split; or raise or lower what a row may cost: "
+        f"{', '.join(LIMIT_NAMES)}; repeatable.",
     ),
     click.option("--fetch", is_flag=True, help="Fetch pictures named by URL."),
     click.option(
@@ -186,4 +194,13 @@ def limits(given: dict[str, Any]) -> Limits:
     Raises:
         UsageError: for a limit that is none.
     """
-    return parse_limits(given["limits"])
+    return parse_limits(parse_row_limit(given["limits"])[1])
+
+
+def row_limit(given: dict[str, Any]) -> int | None:
+    """Return how many rows of each split are wanted; None: all.
+
+    Raises:
+        UsageError: for none at all.
+    """
+    return parse_row_limit(given["limits"])[0]

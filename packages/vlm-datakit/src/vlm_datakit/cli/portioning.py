@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Generator, Iterator, Sequence
-from contextlib import ExitStack, closing, nullcontext
+from contextlib import ExitStack, closing
 from dataclasses import replace
 from itertools import chain
 from pathlib import Path
 from typing import Any
 
 from vlm_datakit import formats
-from vlm_datakit.cli.options import say_mapping
+from vlm_datakit.cli.options import row_limit, say_mapping
 from vlm_datakit.cli.talk import download_teller, say, say_left_out, say_on_hub
 from vlm_datakit.conversion import ConvertRequest, convert_shards
 from vlm_datakit.conversion_workers import convert_portions, workers_worth
@@ -20,11 +20,11 @@ from vlm_datakit.hub.names import pinned
 from vlm_datakit.importing import check_roots, fetched, find_files, is_import, look_at
 from vlm_datakit.losses import Loss
 from vlm_datakit.mapping.parser import settled
-from vlm_datakit.plan import SourceFile
+from vlm_datakit.plan import LINE_KINDS, SourceFile
 from vlm_datakit.portions import Portion, portion_of
 from vlm_datakit.runner.downloads import downloading
+from vlm_datakit.sources.heads import Head, heads, open_head, tell_looks, whole_files
 from vlm_datakit.sources.local import PIPE
-from vlm_datakit.sources.opening import open_source
 from vlm_datakit.sources.pipe import Pipe, standard_input
 from vlm_datakit.suggesting import Given, check_goal, choose_mapping, why
 
@@ -57,6 +57,8 @@ def portions(
 
 def _of_import(source: str, request: ConvertRequest, given: dict[str, Any]) -> Iterator[Portion]:
     _check_one_worker(given, "a finished import")
+    if row_limit(given) is not None:
+        raise UsageError(f"{source}: a finished import is converted whole; `head -n N` cuts lines")
     if request.mapping is not None or given["goal"] is not None:
         raise UsageError(f"{source}: a finished import has its columns; --map is for rows")
     _say_losses(request, None, quiet=given["quiet"])
@@ -73,13 +75,16 @@ def _of_files(
     teller = download_teller(quiet=given["quiet"])
     if not given["quiet"]:
         say_on_hub(files)
-    fetched(files[0], teller)
+    limit = row_limit(given)
+    fetched(files[0], teller, limit)
     if not given["quiet"]:
         say_left_out(files)
     request, format_ = _told(files[0], request, pipe, given)
     _say_losses(request, format_, quiet=given["quiet"])
-    stack.enter_context(downloading(files, teller))
-    found = stack.enter_context(closing(_converted(files, pipe, request, given["workers"])))
+    wanted = heads(files, limit)
+    tell_looks(wanted, teller)
+    stack.enter_context(downloading(whole_files(wanted), teller))
+    found = stack.enter_context(closing(_converted(wanted, pipe, request, given["workers"])))
     return request, found
 
 
@@ -115,13 +120,15 @@ def _as_suggested(
 
 
 def _converted(
-    files: Sequence[SourceFile], pipe: Pipe | None, request: ConvertRequest, workers: int | None
+    wanted: Sequence[Head], pipe: Pipe | None, request: ConvertRequest, workers: int | None
 ) -> Generator[Portion, None, None]:
-    for file in files:
-        many = workers or workers_worth(file, request)
+    for head in wanted:
+        many = workers or workers_worth(head.file, request)
+        is_lines = head.file.kind in LINE_KINDS  # whose stream ends with the last row wanted
+        of_file = request if is_lines else replace(request, row_limit=head.rows)
         with (
-            nullcontext(pipe) if pipe is not None else open_source(file) as stream,
-            closing(convert_portions(stream, file, request, many)) as found,
+            open_head(head, pipe) as stream,
+            closing(convert_portions(stream, head.file, of_file, many)) as found,
         ):
             yield from found
 

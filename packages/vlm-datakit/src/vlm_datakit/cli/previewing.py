@@ -19,9 +19,11 @@ from vlm_datakit.cli.options import (
     limits,
     mapping_options,
     picture_options,
+    row_limit,
     split_option,
 )
 from vlm_datakit.cli.talk import say
+from vlm_datakit.errors import UsageError
 from vlm_datakit.lean import import_arrow
 
 if TYPE_CHECKING:
@@ -50,6 +52,8 @@ def command(source: str, **given: Any) -> None:
     from vlm_datakit.importing import ImportRequest
     from vlm_datakit.previewing import preview
 
+    if row_limit(given) is not None:
+        raise UsageError("--limit N is for a whole run: say -n N for the rows that are shown")
     request = ImportRequest(
         (source,),
         given["format_"],

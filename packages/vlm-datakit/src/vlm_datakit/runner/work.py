@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,9 +18,10 @@ from vlm_datakit.runner.stages import Pictures, columns_of, open_beside, plain_o
 from vlm_datakit.runner.tally import Tally
 from vlm_datakit.shards.manifest import Receipt, to_json
 from vlm_datakit.shards.writer import sync_folder
+from vlm_datakit.sources.heads import LOOK_BYTES
 from vlm_datakit.sources.jsonl import BUFFER_BYTES, Span
 from vlm_datakit.sources.kinds import read
-from vlm_datakit.sources.opening import has_changed, open_source
+from vlm_datakit.sources.opening import PIECE_BYTES, has_changed, open_source
 from vlm_datakit.sources.packed import position
 from vlm_datakit.sources.pipe import Lines
 from vlm_datakit.walk import convert_runs
@@ -103,10 +105,11 @@ def _outcomes(job: Job, slice_: Slice, pictures: Pictures, stream: Lines) -> Ite
     plain, columns = plain_of(plan), columns_of(plan)
 
     def by_rows(stream: Lines, span: Span) -> Iterator[Outcome]:
-        return convert_runs(read(file, stream, span), stages, plain)
+        return convert_runs(islice(read(file, stream, span), slice_.rows), stages, plain)
 
-    is_windowed = stages.ahead is not None  # which counts on each of the rows
-    if columns is None or is_windowed or file.kind != "jsonl":
+    # A window of rows counts on each of them, and so does who takes only the first.
+    is_counted = stages.ahead is not None or slice_.rows is not None
+    if columns is None or is_counted or file.kind != "jsonl":
         return by_rows(stream, span)
     return convert_blocks(stream, span, columns, by_rows)
 
@@ -120,7 +123,8 @@ def _stream(slice_: Slice, edges: Edges) -> Iterator[Lines]:
     elif not slice_.file.is_pipe:
         is_lines = slice_.file.is_lines
         place = (slice_.start, slice_.end) if is_lines else (0, None)
-        with open_source(slice_.file, *place) as stream:
+        piece_bytes = LOOK_BYTES if slice_.looks else PIECE_BYTES
+        with open_source(slice_.file, *place, piece_bytes=piece_bytes) as stream:
             yield stream
     elif edges.pipe is not None:
         yield edges.pipe
