@@ -21,7 +21,8 @@ from vlm_datakit.plan import FetchPolicy, ImagePolicy, Limits, Plan, SourceFile
 from vlm_datakit.runner.run import RunOptions, run
 from vlm_datakit.shards.manifest import FILE_NAME
 from vlm_datakit.sources.heads import may_look
-from vlm_datakit.sources.local import PIPE, source_files
+from vlm_datakit.sources.loaded import loaded_sources
+from vlm_datakit.sources.local import PIPE, checked_split, source_files
 from vlm_datakit.sources.pipe import Pipe
 from vlm_datakit.sources.slices import slice_bytes
 from vlm_datakit.sources.survey import Survey, first_rows, survey
@@ -38,7 +39,7 @@ class ImportRequest:
     ``with_images`` None lets the first rows decide whether shards have image columns. With a
     ``goal``, and no format and no mapping, the first rows decide what becomes of their columns,
     if they leave no doubt; see `vlm_datakit.suggesting`. ``row_limit`` is how many rows of each
-    split are read, None: all.
+    split are read, None: all. ``with_datasets`` has the package ``datasets`` read the sources.
     """
 
     sources: tuple[str, ...]
@@ -54,6 +55,7 @@ class ImportRequest:
     goal: str | None = None
     config: str | None = None
     row_limit: int | None = None
+    with_datasets: bool = False
 
 
 def plan_import(
@@ -79,7 +81,7 @@ def plan_import(
     settled(request.mapping, request.format)
     check_roots(request.image_roots)
     allowed_hosts(request.fetch)
-    files = find_files(request.sources, request.split, pipe, request.config)
+    files = sources_of(request, pipe)
     fetched(files[0], told, request.row_limit)
     found, mapping = _surveyed(files[0], request, pipe)
     is_whole = request.row_limit is None  # else nobody knows yet how much is read
@@ -116,6 +118,21 @@ def _surveyed(
     found = look_at(file, pipe, None if name == "auto" else formats.get(name), mapping)
     found = replace(found, evidence=evidence or found.evidence)
     return (found if name == "auto" else replace(found, format=name)), mapping
+
+
+def sources_of(request: ImportRequest, pipe: Pipe | None = None) -> tuple[SourceFile, ...]:
+    """Return the files that a request names, or the data sets that ``datasets`` is to read.
+
+    Raises:
+        UsageError, SourceError, RemoteError: as `find_files`, and as
+            `vlm_datakit.sources.loaded.loaded_sources`.
+    """
+    if request.with_datasets:
+        files = loaded_sources(request.sources, request.split, request.config)
+        for file in files:
+            checked_split(file.split)
+        return files
+    return find_files(request.sources, request.split, pipe, request.config)
 
 
 def find_files(

@@ -80,6 +80,7 @@ class SourceFile:
 
     ``kind`` says how rows stand in it, one of `vlm_datakit.sources.kinds.KINDS`; ``packing`` is
     gzip or zstd if that lies around it. Of a pipe it is unpacked before anything else is read.
+    ``config`` is told to ``datasets``, if that is who reads it (`vlm_datakit.sources.loaded`).
     """
 
     split: str
@@ -90,6 +91,7 @@ class SourceFile:
     etag: str | None = None
     kind: str = "jsonl"
     packing: str | None = None
+    config: str | None = None
 
     @property
     def is_pipe(self) -> bool:
@@ -183,7 +185,7 @@ def fingerprint(plan: Plan) -> str:
 
 
 #: What files did not have once: left out where it says nothing, so that plans stay the same.
-_LATER_FACTS = {"etag": None, "kind": "jsonl", "packing": None}
+_LATER_FACTS = {"etag": None, "kind": "jsonl", "packing": None, "config": None}
 
 
 def plan_facts(plan: Plan) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from vlm_datakit import formats
 from vlm_datakit.checks import check
 from vlm_datakit.conversation import Conversation, Converted, Message, Rejected, Row, Text
 from vlm_datakit.errors import SourceError
-from vlm_datakit.importing import ImportRequest, check_roots, find_files
+from vlm_datakit.importing import ImportRequest, check_roots, sources_of
 from vlm_datakit.mapping.parser import settled
 from vlm_datakit.plan import MIB, Plan, SourceFile
 from vlm_datakit.runner.stages import open_beside, open_pictures, stages_of
@@ -84,7 +84,7 @@ def preview(request: ImportRequest, count: int = 5) -> Preview:
     name, mapping = settled(request.mapping, request.format)
     format_ = None if name == "auto" else formats.get(name)
     check_roots(request.image_roots)
-    file = find_files(request.sources, request.split, config=request.config)[0]
+    file = sources_of(request)[0]
     read_rows = _first(file, count, request.limits.max_line_bytes)
     good = [row for row in read_rows if isinstance(row, Row)]
     if not good and format_ is None:

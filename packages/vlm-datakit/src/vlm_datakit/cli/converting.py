@@ -24,6 +24,7 @@ from vlm_datakit.cli.options import (
     picture_options,
     quiet_option,
     rejects_raw_option,
+    with_datasets_option,
     workers_option,
 )
 from vlm_datakit.errors import TooManyRejects, UsageError
@@ -57,6 +58,7 @@ _OF_PARTS = ("anthropic", "oumi")  # with a field of its own for base64, a URL, 
     help="Repeatable [default: all of an import, one after the other; train of anything else]",
 )
 @config_option
+@with_datasets_option
 @image_root_option
 @picture_options
 @click.option(

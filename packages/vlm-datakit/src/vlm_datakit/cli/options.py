@@ -51,6 +51,11 @@ split_option = click.option(
 config_option = click.option(
     "--config", metavar="NAME", help="Of a data set on the Hub that has several."
 )
+with_datasets_option = click.option(
+    "--with-datasets",
+    is_flag=True,
+    help="Read a data set on the Hub, or a folder, by the package `datasets`: for odd formats.",
+)
 quiet_option = click.option("-q", "--quiet", is_flag=True, help="Say only how it ended.")
 
 _PICTURE_OPTIONS = (

@@ -17,7 +17,14 @@ from vlm_datakit.conversion_workers import convert_portions, workers_worth
 from vlm_datakit.errors import UsageError
 from vlm_datakit.formats.format import Format
 from vlm_datakit.hub.names import pinned
-from vlm_datakit.importing import check_roots, fetched, find_files, is_import, look_at
+from vlm_datakit.importing import (
+    ImportRequest,
+    check_roots,
+    fetched,
+    is_import,
+    look_at,
+    sources_of,
+)
 from vlm_datakit.losses import Loss
 from vlm_datakit.mapping.parser import settled
 from vlm_datakit.plan import LINE_KINDS, SourceFile
@@ -71,7 +78,8 @@ def _of_files(
     source: str, request: ConvertRequest, given: dict[str, Any], stack: ExitStack
 ) -> tuple[ConvertRequest, Iterator[Portion]]:
     pipe = standard_input() if source == PIPE else None
-    files = find_files([source], given["split"] or None, pipe, given["config"])
+    named = ImportRequest((source,), split=given["split"] or None, config=given["config"])
+    files = sources_of(replace(named, with_datasets=given["with_datasets"]), pipe)
     teller = download_teller(quiet=given["quiet"])
     if not given["quiet"]:
         say_on_hub(files)

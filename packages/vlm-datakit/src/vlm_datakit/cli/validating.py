@@ -22,6 +22,7 @@ from vlm_datakit.cli.options import (
     row_limit,
     say_mapping,
     split_option,
+    with_datasets_option,
 )
 from vlm_datakit.cli.talk import (
     download_teller,
@@ -46,6 +47,7 @@ _ID_CHARS = 40  # as much of an id as a line shows
 @click.argument("source", metavar="FILE|REPO|OUT|-")
 @split_option
 @config_option
+@with_datasets_option
 @format_option
 @mapping_options
 @goal_option
@@ -106,6 +108,7 @@ def _rows_report(source: str, given: dict[str, Any]) -> RowsReport:
         goal=given["goal"],
         config=given["config"],
         row_limit=row_limit(given),
+        with_datasets=given["with_datasets"],
     )
     teller = download_teller(quiet=given["as_json"])
     plan, found = plan_import(request, pipe, teller)

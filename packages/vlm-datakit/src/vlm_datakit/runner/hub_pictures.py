@@ -11,6 +11,7 @@ from vlm_datakit.fetching.prefetch import Prefetcher
 from vlm_datakit.hub.names import Pinned, pinned
 from vlm_datakit.hub.pictures import HubPictureCache, HubPictures, listed_at, picture_address
 from vlm_datakit.plan import FetchPolicy, Limits, SourceFile
+from vlm_datakit.sources.loaded import KIND
 
 _SCHEME = "hf://"
 # Of each process. The time is that of no answer at all: what the Hub asks to wait for is waited
@@ -67,7 +68,7 @@ def is_on_hub(value: object) -> bool:
 @contextmanager
 def open_on_hub(file: SourceFile, limits: Limits) -> Iterator[OnHub | None]:
     """Open what reads the pictures beside a file of the Hub; None for any other file."""
-    rows = pinned(file.path)
+    rows = pinned(file.path if file.kind != KIND else f"{file.path}/-")  # of no file: of the top
     if rows is None:
         yield None
         return

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from vlm_datakit.fetching.prefetch import Prefetcher
 
 FETCHED = "fetched"  # below the private folder of an import, where a rerun finds it
+_FOLDERS = frozenset({"image-folder", "datasets"})
 _NOT_BELOW_ROOTS = frozenset({Reason.IMAGE_FILE_MISSING, Reason.IMAGE_OUTSIDE_ROOT})
 
 
@@ -166,6 +167,6 @@ def image_roots(file: SourceFile, extra: Sequence[str]) -> tuple[Path, ...]:
 
     Beside a pipe and beside an address there is none.
     """
-    folder = Path(file.path) if file.kind == "image-folder" else Path(file.path).parent
+    folder = Path(file.path) if file.kind in _FOLDERS else Path(file.path).parent
     own = () if file.is_pipe or file.is_remote else (folder,)
     return tuple(Path(root).resolve() for root in (*own, *extra))

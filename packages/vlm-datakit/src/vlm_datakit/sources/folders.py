@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 
 from vlm_datakit.errors import SourceError
 from vlm_datakit.hub.card import FILE_NAME, card_of
-from vlm_datakit.hub.layout import ROW_SUFFIX, check_one_kind, chosen, layout_of, meant
+from vlm_datakit.hub.layout import FALL_BACK, ROW_SUFFIX, check_one_kind, chosen, layout_of, meant
 from vlm_datakit.sources.image_folder import PICTURE_SUFFIXES
 
 _LINES = r"(jsonl|ndjson)"
@@ -118,6 +118,7 @@ def nothing_in(folder: str, names: Sequence[str], split: str) -> SourceError:
     return SourceError(
         f"{folder}: no {split}.jsonl, {split}-*.parquet or the like in this folder, no pictures, "
         f"and not a finished import; files of rows in it: {', '.join(files[:_SHOWN]) or 'none'}"
+        + ("" if files else FALL_BACK)
     )
 
 
