@@ -58,6 +58,7 @@ class Hub:
 
     ``faults`` are answers that come first, by a part of the path, one for each time; ``flips`` are
     how often the second host sends a body with one byte changed, ``cuts`` with half of it.
+    ``before`` hears each path before it is answered.
     """
 
     def __init__(self, serve: Any) -> None:
@@ -65,6 +66,7 @@ class Hub:
         self.repos: dict[str, Repo] = {}
         self.faults: dict[str, list[bytes]] = {}
         self.flips = self.cuts = 0
+        self.before: Callable[[str], object] = len
         self.served = serve(self._answer)
         self.store = serve(self._stored)
         self._objects: dict[str, bytes] = {}
@@ -97,6 +99,7 @@ class Hub:
         url = urllib.parse.urlsplit(asked.path)
         path = urllib.parse.unquote(url.path)
         query = dict(urllib.parse.parse_qsl(url.query))
+        self.before(path)
         for part, faults in self.faults.items():
             if part in path and faults:
                 return self._bare(faults.pop(0), method)

@@ -14,7 +14,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -26,7 +26,7 @@ from vlm_datakit.hub.trouble import speaking_of, token
 _TRIES, _ASKED_AGAIN = 2, 3
 _ANSWER_S = 30.0  # between two pieces
 _PICTURE_S = 120.0  # once it comes; what the Hub asks to wait for is waited for
-_PIECE_BYTES = 64 * 1024
+_PIECE_BYTES, _IN_MEMORY_BYTES = 64 * 1024, 1024 * 1024
 _LONGEST_SHOWN = 255  # what is longer is no path
 
 #: Takes the bytes of a picture.
@@ -115,15 +115,15 @@ class HubPictures:
             RowError: ``image-too-large`` before anything is asked for; ``image-fetch-failed``.
         """
         listed, file = listed_at(address), pinned(address)
-        if listed.size > max_bytes:
+        if listed.size > max_bytes or file is None:
             raise RowError(Reason.IMAGE_TOO_LARGE, "$", f"{listed.size} bytes")
         for _ in range(_TRIES):
-            try:
-                data = _body(file, listed.size)  # type: ignore[arg-type]  # `listed_at` has seen it
-            except VlmDataKitError as error:
-                raise RowError(Reason.IMAGE_FETCH_FAILED, "$", f"{error}") from error
-            if _digest(data, listed.digest) == listed.digest:
-                write(data)
+            with tempfile.SpooledTemporaryFile(_IN_MEMORY_BYTES) as held:
+                if not _is_had(file, listed, held.write):
+                    continue
+                held.seek(0)
+                for piece in iter(partial(held.read, _PIECE_BYTES), b""):
+                    write(piece)
                 return
         seen = f"not what the Hub states by its sum, {_TRIES} times"
         raise RowError(Reason.IMAGE_FETCH_FAILED, "$", seen)
@@ -149,7 +149,9 @@ class HubPictureCache:
             data = self._place(address).read_bytes() if listed.size <= max_bytes else b""
         except OSError:
             return None
-        return data if _digest(data, listed.digest) == listed.digest else None
+        sums = _sums(listed)
+        sums.update(data)
+        return data if sums.hexdigest() == listed.digest.partition(":")[2] else None
 
     def forget(self, address: str) -> None:
         """Let a picture be fetched anew, though it seemed to be there."""
@@ -177,8 +179,20 @@ def _path_in(rows: Pinned, address: str, where: str) -> str:
     raise RowError(Reason.IMAGE_URL_REFUSED, where, seen)
 
 
-def _body(file: Pinned, size: int) -> bytes:
-    """Return what the Hub gives for a file; at most one byte more than it stated."""
+def _is_had(file: Pinned, listed: Listed, write: Write) -> bool:
+    """Fetch a file, and return whether it is what the Hub states."""
+    sums = _sums(listed)
+    try:
+        for piece in _body(file, listed.size):
+            sums.update(piece)
+            write(piece)
+    except VlmDataKitError as error:
+        raise RowError(Reason.IMAGE_FETCH_FAILED, "$", f"{error}") from error
+    return bool(sums.hexdigest() == listed.digest.partition(":")[2])
+
+
+def _body(file: Pinned, size: int) -> Iterator[bytes]:
+    """Yield what the Hub gives for a file, no more than a piece beyond what it stated."""
     import huggingface_hub
 
     utils: Any = huggingface_hub.utils  # its stubs name no function as public
@@ -186,7 +200,7 @@ def _body(file: Pinned, size: int) -> bytes:
         file.repo, file.path, repo_type="dataset", revision=file.commit
     )
     headers = utils.build_hf_headers(token=token()) | {"Accept-Encoding": "identity"}
-    data = bytearray()
+    come = 0
     # Redirects are followed by httpx2, which takes the token out where the host is another.
     with (
         speaking_of(file.repo, f"::{file.path}"),
@@ -201,20 +215,19 @@ def _body(file: Pinned, size: int) -> bytes:
         utils.hf_raise_for_status(answer)
         end = time.monotonic() + _PICTURE_S
         for piece in answer.iter_bytes(_PIECE_BYTES):
-            data += piece
-            if len(data) > size:
-                break
+            yield piece
+            come += len(piece)
+            if come > size:
+                return
             if time.monotonic() > end:
                 raise RemoteError(f"{file.path}: not there within {_PICTURE_S:g} s")
-    return bytes(data)
 
 
-def _digest(data: bytes, like: str) -> str:
-    """Return the digest of bytes, of the kind that another one is."""
-    if like.startswith("git:"):
-        head = b"blob %d\0" % len(data)
-        return f"git:{hashlib.sha1(head + data, usedforsecurity=False).hexdigest()}"
-    return f"sha256:{hashlib.sha256(data).hexdigest()}"
+def _sums(listed: Listed) -> Any:
+    """Return what takes the bytes of a file and gives its digest, of the kind that it has."""
+    if listed.digest.startswith("git:"):
+        return hashlib.sha1(b"blob %d\0" % listed.size, usedforsecurity=False)
+    return hashlib.sha256()
 
 
 def _home() -> Path:
