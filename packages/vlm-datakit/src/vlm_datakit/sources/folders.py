@@ -118,7 +118,7 @@ def nothing_in(folder: str, names: Sequence[str], split: str) -> SourceError:
     return SourceError(
         f"{folder}: no {split}.jsonl, {split}-*.parquet or the like in this folder, no pictures, "
         f"and not a finished import; files of rows in it: {', '.join(files[:_SHOWN]) or 'none'}"
-        + ("" if files else FALL_BACK)
+        + (FALL_BACK if names and not files else "")
     )
 
 
