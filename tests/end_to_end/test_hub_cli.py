@@ -475,3 +475,81 @@ def test_jobs_do_the_slices_of_a_set_and_finish_commits_them(
 
     assert [each.code for each in (*jobs, done)] == [0, 0, 0], done.err
     assert len(answers(tmp_path / "set", "train")) == 40
+
+
+@pytest.mark.parametrize(
+    ("card", "name", "words"),
+    [
+        (b"- a\n- b", "owner/set", "README.md: the YAML at its head is no mapping"),
+        (
+            b"configs:\n- config_name: x\n  data_files: []",
+            "owner/set",
+            "no split train in config x; splits: none: the data_files of its README.md are empty",
+        ),
+        (
+            b"configs:\n- config_name: x\n  data_files: part-*.jsonl",
+            "owner/set",
+            "no file for the split train: README.md names part-*.jsonl, and none is called so",
+        ),
+        (
+            b"configs:\n- config_name: x\n  data_files: [a.jsonl, gone.jsonl]",
+            "owner/set",
+            "no file for the split train: README.md names gone.jsonl, and none is called so",
+        ),
+        (
+            b"a: 1",
+            "owner/set::part-*.jsonl",
+            "no such file: * is no wildcard here; files of rows: a.jsonl",
+        ),
+    ],
+    ids=str,
+)
+def test_what_a_card_or_a_name_says_of_files_that_are_not_there_is_refused(
+    hub: Any, hub_cli: Any, card: bytes, name: str, words: str
+) -> None:
+    rows = lines({"text": "a", "response": "1"})
+    hub.add("owner/set", {"README.md": b"---\n" + card + b"\n---\n", "a.jsonl": rows})
+
+    done = hub_cli("import", name)
+    file = hub_cli("preview", "owner/set::a.jsonl", "--json")
+
+    assert done.code == 3
+    assert words in done.err.decode()
+    assert b"Traceback" not in done.err
+    assert file.code == 0, file.err
+
+
+def test_a_file_of_the_hub_keeps_all_of_its_name(hub: Any, hub_cli: Any, tmp_path: Path) -> None:
+    files = {f"train#{n}?.jsonl": lines({"text": "a", "response": str(n)}) for n in range(2)}
+    hub.add("owner/set", files)
+
+    done = hub_cli("import", "owner/set")
+
+    assert done.code == 0, done.err
+    manifest = json.loads((tmp_path / "set/manifest.json").read_text())
+    assert [file["name"] for file in manifest["source"]["files"]] == [*files]
+    assert answers(tmp_path / "set", "train") == ["0", "1"]
+
+
+@pytest.mark.parametrize(
+    ("part", "command"),
+    [
+        ("/revision/", ["info", "owner/set@main"]),
+        ("/tree/", ["info", "owner/set"]),
+        ("/api/datasets/owner", ["import", "owner/set"]),
+        ("/api/datasets", ["search", "set"]),
+    ],
+    ids=str,
+)
+@pytest.mark.parametrize("body", [b"<html>Log in to the network</html>", b"[1]", b'"no"'])
+def test_an_answer_that_is_not_the_hubs_is_said(
+    hub: Any, hub_cli: Any, part: str, command: list[str], body: bytes
+) -> None:
+    hub.add("owner/set", {"a.jsonl": lines({"text": "a", "response": "1"})})
+    hub.faults = {part: [hub.http(body)] * 9}
+
+    done = hub_cli(*command)
+
+    assert done.code == 4
+    assert b"answers with something that is not the Hub's" in done.err
+    assert b"Traceback" not in done.err

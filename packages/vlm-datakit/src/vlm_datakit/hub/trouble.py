@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from difflib import get_close_matches
+from json import JSONDecodeError
 from typing import Any, NamedTuple, TypeVar
 
 from vlm_datakit.errors import OutputError, RemoteError, SourceError, VlmDataKitError
@@ -75,10 +76,28 @@ def speaking_of(repo: str, what: str = "") -> Iterator[None]:
     """
     try:
         yield
-    except (VlmDataKitError, *_BUGS):
+    except VlmDataKitError:
+        raise
+    except _BUGS as error:
+        if _is_of_the_client(error):
+            raise _strange(f"{repo}{what}") from error
         raise
     except Exception as error:
         raise _judged(error, repo, what) from error
+
+
+def _is_of_the_client(error: BaseException) -> bool:
+    """Whether huggingface_hub itself stumbled: over an answer of another form than the Hub's."""
+    at = error.__traceback__
+    while at is not None and at.tb_next is not None:
+        at = at.tb_next
+    module = at.tb_frame.f_globals.get("__name__", "") if at is not None else ""
+    return str(module).partition(".")[0] == "huggingface_hub"
+
+
+def _strange(shown: str) -> Exception:
+    words = "answers with something that is not the Hub's; is it reached, and not a page before it?"
+    return _passing(f"{shown}: {endpoint()} {words}")
 
 
 def _judged(error: BaseException, repo: str, what: str) -> Exception:
@@ -98,6 +117,8 @@ def _judged(error: BaseException, repo: str, what: str) -> Exception:
         return RemoteError(f"{shown}: {asked}{_cached_words(repo)}")
     if isinstance(error, errors.HFValidationError):
         return SourceError(f"{shown}: no name that the Hub could know")
+    if any(isinstance(cause, JSONDecodeError) for cause in causes):
+        return _strange(shown)
     if any(map(_is_of_the_line, causes)):
         words = _words(causes[-1])
         return _passing(f"{shown}: {endpoint()} does not answer ({words}); run again")
