@@ -334,6 +334,124 @@ def test_two_answers_of_which_nothing_says_which_is_better_are_open() -> None:
     assert {one.flags[1] for one in found} == {"chosen=response_j", "chosen=response_k"}
 
 
+@pytest.mark.parametrize("goal", ["sl", "dpo"])
+@pytest.mark.parametrize("names", [("a", "b"), ("b", "a"), ("A", "B")], ids=str)
+def test_letters_say_nothing_of_answers(goal: str, names: tuple[str, str]) -> None:
+    one, other = names
+    row = {"question": "What is moss?", one: "It is a small plant.", other: "It is a big fish."}
+
+    found = suggest_mapping([row], goal=goal)
+
+    assert isinstance(found, tuple)
+    assert clear_choice(found) is None
+    assert abs(found[0].score - found[1].score) < 0.4
+
+
+@pytest.mark.parametrize("mark", ["label", "preference", "better", "preferred"])
+@pytest.mark.parametrize("names", [("a", "b"), ("response_1", "response_2")], ids=str)
+def test_a_mark_of_0_and_1_may_count_from_0_or_say_that_the_first_is_better(
+    names: tuple[str, str], mark: str
+) -> None:
+    one, other = names
+    rows = [
+        {"prompt": f"Name tree {n}?", one: f"Oak {n}.", other: f"Salt {n}.", mark: n % 2}
+        for n in range(4)
+    ]
+
+    found = suggest_mapping(rows, goal="dpo")
+
+    assert isinstance(found, tuple)
+    assert clear_choice(found) is None
+    both = f"[{one}, {other}], {mark})"
+    assert {flag for each in found[:2] for flag in each.flags if "chosen=" in flag} == {
+        f"chosen=choice-by-index({both}",
+        f"chosen=other-than-choice({both}",
+    }
+
+
+@pytest.mark.parametrize(
+    ("names", "mark"),
+    [
+        (("response_0", "response_1"), "label"),
+        (("a", "b"), "better_id"),
+        (("a", "b"), "winner"),
+        (("a", "b"), "chosen_index"),
+    ],
+    ids=str,
+)
+def test_a_mark_that_is_a_number_of_the_answers_is_clear(names: Any, mark: str) -> None:
+    one, other = names
+    rows = [
+        {"prompt": f"Name tree {n}?", one: f"Oak {n}.", other: f"Salt {n}.", mark: n % 2}
+        for n in range(4)
+    ]
+
+    found = suggest_mapping(rows, goal="dpo")
+
+    assert isinstance(found, tuple)
+    assert clear_choice(found) is found[0]
+    assert f"chosen=choice-by-index([{one}, {other}], {mark})" in found[0].flags
+
+
+@pytest.mark.parametrize(
+    ("right", "beside"),
+    [
+        ("accepted", {"other_answers": ["It is a big fish."]}),
+        ("accepted", {"other_answers": "It is a big fish."}),
+        ("accepted_answer", {"answers": ["It is a big fish.", "It is a small plant."]}),
+        ("best_answer", {"answers": ["It is a big fish."], "incorrect_answers": ["A fish."]}),
+        ("answer", {"alternative_answers": ["It is a big fish."]}),
+    ],
+    ids=str,
+)
+def test_the_accepted_answer_comes_before_others(right: str, beside: dict[str, Any]) -> None:
+    row = {"question": "What is moss?", **beside, right: "It is a small plant."}
+
+    found = suggest_mapping([row], goal="sl")
+
+    assert isinstance(found, tuple)
+    assert clear_choice(found) is found[0]
+    assert found[0].flags == ("--map", f"completion={right}", "--map", "prompt=question")
+
+
+@pytest.mark.parametrize(
+    "mark",
+    [
+        {"label": True},
+        {"good": False},
+        {"is_correct": True},
+        {"accepted": 1},
+        {"meta": {"thumbs_up": True}},
+    ],
+    ids=str,
+)
+@pytest.mark.parametrize("goal", ["sl", "sft", "dpo"])
+def test_feedback_on_single_answers_is_neither_learned_nor_a_pair(goal: str, mark: Any) -> None:
+    row = {"prompt": "What is moss?", "completion": "It is a small plant.", **mark}
+
+    found = suggest_mapping([row], goal=goal)
+
+    assert isinstance(found, DoesNotFit)
+    (name,) = mark
+    assert f"{name}" in found.reason
+    assert "good" in found.reason
+
+
+@pytest.mark.parametrize(
+    "beside",
+    [{"label": 3}, {"streaming": True}, {"is_impossible": False}, {"score": 1}, {"label": "cat"}],
+    ids=str,
+)
+def test_what_is_no_feedback_is_passed_over(beside: Any) -> None:
+    row = {"prompt": "What is moss?", "completion": "It is a small plant.", **beside}
+
+    found = suggest_mapping([row], goal="sl")
+
+    assert isinstance(found, tuple)
+    assert found[0].flags == ("--map", "completion=completion", "--map", "prompt=prompt")
+    assert clear_choice(found) is found[0]
+
+
 def test_rows_of_a_known_format_need_no_mapping() -> None:
     parts = [
         {"type": "image_url", "image_url": {"url": "data:image/png;base64,iVBORw0KGgo="}},

@@ -117,6 +117,11 @@ def _judged(error: BaseException, repo: str, what: str) -> Exception:
         return RemoteError(f"{shown}: {asked}{_cached_words(repo)}")
     if isinstance(error, errors.HFValidationError):
         return SourceError(f"{shown}: no name that the Hub could know")
+    return _of_the_line(error, shown)
+
+
+def _of_the_line(error: BaseException, shown: str) -> Exception:
+    causes = [*_causes(error)]
     if any(isinstance(cause, JSONDecodeError) for cause in causes):
         return _strange(shown)
     if any(map(_is_of_the_line, causes)):

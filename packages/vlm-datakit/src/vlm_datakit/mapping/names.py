@@ -14,7 +14,10 @@ _LANGUAGES = frozenset(
 )
 #: Names that say nothing of their own: what lies in `answers.text` is an answer.
 _GENERIC = frozenset({"text", "value", "content", "body", "raw", "string", "str", "data", "item"})
-_SPOILT = frozenset({"original", "raw", "old", "wrong", "incorrect", "bad", "noisy", "draft"})
+_SPOILT = frozenset(
+    {"original", "raw", "old", "wrong", "incorrect", "bad", "noisy", "draft"}
+    | {"other", "alternative", "alternate", "additional", "extra"}
+)
 
 #: What a column with such a word in its name is likely to be, from 1 to 6.
 WORDS: dict[str, dict[str, float]] = {
@@ -37,6 +40,7 @@ WORDS: dict[str, dict[str, float]] = {
         **dict.fromkeys(("target", "reply", "solution", "respond"), 5.5),
         **dict.fromkeys(("assistant", "gpt", "bot", "caption", "summary", "translation"), 5),
         **dict.fromkeys(("truth", "groundtruth", "gt", "gold", "reference", "transcription"), 4.5),
+        "accepted": 4.5,
         **dict.fromkeys(("sql", "highlight", "abstract", "transcript", "parse"), 4.5),
         **dict.fromkeys(("description", "latex", "formula", "markdown", "html", "result"), 4),
         **dict.fromkeys(("a", "alt", "sentence", "report", "ocr", "story"), 3.5),

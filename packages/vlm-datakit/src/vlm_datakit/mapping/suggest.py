@@ -21,7 +21,7 @@ from vlm_datakit.mapping.offers import Offer
 from vlm_datakit.mapping.parser import Parse, parser_of
 from vlm_datakit.mapping.preferences import preferences
 from vlm_datakit.mapping.talks import conversations
-from vlm_datakit.mapping.unfit import spread_over_rows, why_unfit
+from vlm_datakit.mapping.unfit import feedback_on, spread_over_rows, unpaired, why_unfit
 
 GOALS = ("vlm", "sl", "dpo", "sft")
 Fields = Mapping[str, Any]
@@ -179,7 +179,19 @@ def _suggested(
             tried.append(found)
     tried += _of_formats(rows, goal)
     kept = _distinct(sorted(tried, key=lambda one: -one.suggestion.score))
-    return tuple(kept) if kept else DoesNotFit(goal, why_unfit(columns, goal))
+    if not kept:
+        return DoesNotFit(goal, why_unfit(columns, goal))
+    mark = None if goal == "dpo" else feedback_on(columns, _read(kept[0]))
+    return tuple(kept) if mark is None else DoesNotFit(goal, unpaired(mark))
+
+
+def _read(suggestion: Suggestion) -> frozenset[str]:
+    """Return the columns that a suggestion reads."""
+    entries = suggestion.mapping.entries if suggestion.mapping is not None else ()
+    given = [column for entry in entries for column in entry.columns]
+    return frozenset(
+        path for column in given for path in ((column,) if isinstance(column, str) else column)
+    )
 
 
 def _distinct(tried: Sequence[_Tried]) -> list[Suggestion]:
