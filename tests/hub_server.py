@@ -22,6 +22,7 @@ import yaml
 TOKEN = "hf_" + "t" * 34
 _LFS_BYTES = 4096  # files of so many go to the second host
 _PAGE = 3  # entries of a tree in one answer
+_LISTED = 2  # repositories in one answer
 _HEAD = re.compile(r"\A---\n(.*?)\n---\n", re.DOTALL)
 
 
@@ -46,6 +47,13 @@ def commit_of(files: Mapping[str, bytes]) -> str:
     """Return the commit that these files make."""
     text = json.dumps({path: hashlib.sha1(data).hexdigest() for path, data in files.items()})
     return hashlib.sha1(text.encode()).hexdigest()
+
+
+def _listed(name: str, repo: Repo) -> dict[str, Any]:
+    """Return what a list of repositories says of one."""
+    told = {"id": name, "likes": 1, "downloads": 10, "trendingScore": 0, "tags": []}
+    times = {"lastModified": "2026-01-02T03:04:05.000Z", "createdAt": "2025-01-02T03:04:05.000Z"}
+    return {**told, **times, "gated": repo.gated and "manual", **repo.facts}
 
 
 def blob_id(data: bytes) -> str:
@@ -101,7 +109,7 @@ class Hub:
             if part in path and faults:
                 return self._bare(faults.pop(0), method)
         if path == "/api/datasets":
-            return self._search(query)
+            return self._search(urllib.parse.parse_qs(url.query))
         if match := re.fullmatch(r"/api/datasets/([^/]+/[^/]+)(/revision/(.+))?", path):
             return self._info(match[1], match[3] or "main", asked.head)
         if match := re.fullmatch(r"/api/datasets/([^/]+/[^/]+)/tree/([^/]+|refs/.+)", path):
@@ -135,14 +143,25 @@ class Hub:
     def _json(self, value: Any, **more: str) -> bytes:
         return self.http(json.dumps(value).encode(), Content_Type="application/json", **more)
 
-    def _search(self, query: Mapping[str, str]) -> bytes:
-        wanted, author = query.get("search", "").lower(), query.get("author")
+    def _search(self, query: Mapping[str, list[str]]) -> bytes:
+        one = {name: values[-1] for name, values in query.items()}
+        words = " ".join(query.get("search", [])).lower().split()
         found = [
-            {"id": name, "likes": 1, "downloads": 10, "tags": [], **repo.facts}
+            facts
             for name, repo in self.repos.items()
-            if wanted in name.lower() and (author is None or name.startswith(f"{author}/"))
+            if all(word in name.lower() for word in words)
+            and (facts := _listed(name, repo))
+            and {*query.get("filter", [])} <= {*facts["tags"]}
+            and one.get("author") in (None, name.partition("/")[0])
+            and one.get("gated") in (None, str(bool(repo.gated)).lower())
         ]
-        return self._json(found[: int(query.get("limit", 1000))])
+        found.sort(key=lambda facts: facts[one.get("sort", "trendingScore")], reverse=True)
+        start, size = int(one.get("cursor", 0)), min(int(one.get("limit", 1000)), _LISTED)
+        more = {}
+        if start + size < len(found):
+            again = urllib.parse.urlencode({**query, "cursor": start + size}, doseq=True)
+            more["Link"] = f'<{self.served.url(f"/api/datasets?{again}")}>; rel="next"'
+        return self._json(found[start : start + size], **more)
 
     def _info(self, name: str, revision: str, head: str) -> bytes:
         if (refused := self._refused(name, head, contents=False)) is not None:

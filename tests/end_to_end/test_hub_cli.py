@@ -368,6 +368,92 @@ def test_search_and_popular_list_sets(hub: Any, hub_cli: Any, flagship: Any) -> 
     assert "Anthropic/hh-rlhf" in [pick["repo"] for pick in picks["picks"]]
 
 
+@pytest.fixture
+def catalogue(hub: Any) -> None:
+    """Five data sets of one owner, and one of another."""
+    vqa, ocr = "task_categories:visual-question-answering", "task_categories:image-to-text"
+    small, large = "size_categories:n<1K", "size_categories:10K<n<100K"
+    facts = {
+        "a/forms-1": ([vqa, small, "license:mit", "language:en"], 50, 1, 9),
+        "a/forms-2": ([vqa, large, "license:mit", "language:de"], 40, 2, 7),
+        "a/forms-3": ([ocr, large, "license:cc-by-4.0", "language:de"], 30, 3, 8),
+        "a/forms-4": ([ocr, small], 20, 4, 1),
+        "b/forms-5": ([vqa, small, "language:de", "language:en"], 10, 5, 2),
+        "b/other": ([vqa, small], 60, 6, 3),
+    }
+    for n, (name, (tags, downloads, likes, trending)) in enumerate(facts.items()):
+        told = {"tags": tags, "downloads": downloads, "likes": likes, "trendingScore": trending}
+        told |= {"lastModified": f"2026-01-0{6 - n}T00:00:00.000Z"}
+        hub.add(name, {}, facts=told, gated=n == 1)
+
+
+@pytest.mark.parametrize(
+    ("words", "found"),
+    [
+        (["--task", "visual-question-answering", "--sort", "downloads"], "125"),
+        (["--task", "visual-question-answering", "--size", "<1K"], "15"),
+        (["--size", "10K-100K", "--sort", "likes"], "32"),
+        (["--size", "10K<n<100K", "--license", "mit"], "2"),
+        (["--licence", "mit", "--not-gated"], "1"),
+        (["--gated"], "2"),
+        (["--language", "de", "--sort", "trending"], "325"),
+        (["--language", "de", "--language", "en"], "5"),
+        (["--author", "b"], "5"),
+        (["--sort", "modified"], "12345"),
+        (["--sort", "modified", "-n", "2"], "12"),
+        (["--sort", "modified", "-n", "2", "--page", "2"], "34"),
+        (["--sort", "modified", "-n", "3", "--page", "2"], "45"),
+        (["-n", "2", "--page", "9"], ""),
+    ],
+    ids=str,
+)
+def test_a_search_is_filtered_sorted_and_cut_into_pages(
+    hub_cli: Any, catalogue: None, words: list[str], found: str
+) -> None:
+    done = hub_cli("search", "forms", *words, "--json")
+
+    assert done.code == 0, done.err
+    assert "".join(hit["repo"][-1] for hit in json.loads(done.out)["hits"]) == found
+
+
+def test_a_search_says_what_is_known_of_each_and_whether_there_is_more(
+    hub_cli: Any, catalogue: None
+) -> None:
+    page = ["search", "forms", "--sort", "downloads", "-n", "2"]
+
+    told = json.loads(hub_cli(*page, "--json").out)
+    words = hub_cli(*page)
+    last = hub_cli(*page, "--page", "3")
+    no_words = json.loads(hub_cli("search", "--task", "image-to-text", "--json").out)
+    wrong = hub_cli("search", "forms", "--size", "12")
+
+    assert told["hits"][1] == {
+        "repo": "a/forms-2",
+        "downloads": 40,
+        "likes": 2,
+        "gated": "manual",
+        "last_modified": "2026-01-05T00:00:00+00:00",
+        "license": "mit",
+        "size": "10K<n<100K",
+        "tasks": ["visual-question-answering"],
+        "languages": ["de"],
+        "tags": [
+            "task_categories:visual-question-answering",
+            "size_categories:10K<n<100K",
+            "license:mit",
+            "language:de",
+        ],
+    }
+    assert (told["page"], told["more"]) == (1, True)
+    assert words.err == b"more with --page 2\n"
+    assert b"a/forms-2" in words.out
+    assert b"10K<n<100K" in words.out
+    assert b"more with" not in last.err
+    assert [hit["repo"] for hit in no_words["hits"]] == ["a/forms-3", "a/forms-4"]
+    assert wrong.code == 2
+    assert b"expected one of <1K, 1K-10K," in wrong.err
+
+
 @pytest.mark.parametrize("kill_at", [3, 8, 14, 20])
 def test_after_a_kill_no_finished_file_is_fetched_again(
     hub: Any, hub_cli: Any, rows: Callable[[int, int], bytes], tmp_path: Path, *, kill_at: int
