@@ -63,7 +63,7 @@ def look_up(name: HubName) -> Repository:
     api = HfApi(token=token())
     with speaking_of(name.repo, f"@{name.revision}" if name.revision else ""):
         info = tried(lambda: api.dataset_info(name.repo, revision=name.revision))
-        files = _tree(api, info.id, info.sha or "")
+        files = files_at(api, info.id, info.sha or "")
     facts = {key: getattr(info, key, None) for key in _FACTS}
     if name.path is not None:  # whatever the card says
         return Repository(info.id, info.sha or "", files, _NONE, {}, facts)
@@ -93,7 +93,8 @@ _FACTS = ("private", "gated", "disabled", "downloads", "likes", "tags", "last_mo
 _NONE = Layout({}, None)
 
 
-def _tree(api: HfApi, repo: str, commit: str) -> dict[str, HubFile]:
+def files_at(api: HfApi, repo: str, commit: str) -> dict[str, HubFile]:
+    """Return the files of a repository at a commit; one question for each 1,000."""
     from huggingface_hub import RepoFile
 
     entries = tried(
@@ -122,7 +123,7 @@ def _converted(api: HfApi, own: Repository) -> Repository:
     try:
         with speaking_of(own.repo, f"@{CONVERTED}"):
             info = tried(lambda: api.dataset_info(own.repo, revision=CONVERTED))
-            files = _tree(api, own.repo, info.sha or "")
+            files = files_at(api, own.repo, info.sha or "")
     except SourceError as error:
         if not isinstance(error.__cause__, RevisionNotFoundError):
             raise
