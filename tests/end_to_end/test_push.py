@@ -151,9 +151,9 @@ def test_a_dry_run_says_what_would_go_and_writes_nothing(
 
 
 def test_rows_that_were_refused_stay_here_unless_they_are_asked_for(
-    hub: Any, hub_cli: Any, finished: Any
+    hub: Any, hub_cli: Any, finished: Any, tmp_path: Path
 ) -> None:
-    finished(5, "--rejects-raw")
+    finished(5, "--rejects-raw", "--image-root", str(tmp_path))
     held = hub_cli("push", "out", "me/held", env=MINE)
     asked = hub_cli("push", "out", "me/asked", "--with-raw-rejects", env=MINE)
     finished(5)
@@ -164,6 +164,8 @@ def test_rows_that_were_refused_stay_here_unless_they_are_asked_for(
 
     assert [each.code for each in (held, asked, bare)] == [0, 0, 0]
     assert b"1 ledgers hold refused rows whole, and stay here" in held.err
+    assert f"manifest.json names folders of this machine: {tmp_path}" in held.err.decode()
+    assert b"of this machine" not in bare.err
     assert ledgers("me/held") == []
     assert b"in a row" in ledgers("me/asked")[0]
     assert b"in a row" not in ledgers("me/bare")[0]

@@ -44,7 +44,8 @@ class PushPlan:
 
     ``commit`` is None for a repository that is not there yet. ``files`` are sent; ``there`` are on
     the Hub already; ``deleted`` are those of an earlier push that the folder has no more;
-    ``kept_here`` are ledgers with raw rows.
+    ``kept_here`` are ledgers with raw rows; ``roots`` are folders of this machine that the manifest
+    names.
     """
 
     folder: Path
@@ -55,6 +56,7 @@ class PushPlan:
     there: tuple[PushFile, ...] = ()
     deleted: tuple[str, ...] = ()
     kept_here: tuple[str, ...] = ()
+    roots: tuple[str, ...] = ()
 
     @property
     def bytes(self) -> int:
@@ -109,6 +111,7 @@ def plan_push(
         tuple(file for file in files if there.digests.get(file.path) == file.digest),
         _deleted(name, there, paths),
         tuple(kept_here),
+        tuple(manifest.get("plan", {}).get("image_roots", ())),
     )
 
 
@@ -123,13 +126,13 @@ def push(plan: PushPlan, told: Told | None = None) -> str | None:
         SourceError, OutputError: if the Hub refuses: no right, a name that is taken, no space.
         RemoteError: if it does not answer; what was sent is kept there, and a rerun goes on.
     """
-    from huggingface_hub import HfApi
-    from huggingface_hub.utils import disable_progress_bars
+    import huggingface_hub
 
     if plan.commit is not None and not plan.files and not plan.deleted:
         return None
-    disable_progress_bars()
-    api = HfApi(token=known_token())
+    utils: Any = huggingface_hub.utils  # its stubs name no function as public
+    utils.disable_progress_bars()
+    api = huggingface_hub.HfApi(token=known_token())
     with writing(plan.repo):
         if plan.commit is None:
             api.create_repo(plan.repo, repo_type="dataset", private=plan.private)

@@ -126,12 +126,16 @@ def _true(colour: Colour) -> str:
 
 def _of_256(colour: Colour) -> str:
     """Return the nearest colour of the cube, or of the greys."""
-    near = [min(range(6), key=lambda n, value=value: abs(_LEVELS[n] - value)) for value in colour]
-    grey = min(range(24), key=lambda n: abs(_GREYS[n] - sum(colour) / 3))
-    of_cube = _distance(colour, (_LEVELS[near[0]], _LEVELS[near[1]], _LEVELS[near[2]]))
+    red, green, blue = (_nearest(_LEVELS, value) for value in colour)
+    grey = _nearest(_GREYS, sum(colour) / 3)
+    of_cube = _distance(colour, (_LEVELS[red], _LEVELS[green], _LEVELS[blue]))
     if _distance(colour, (_GREYS[grey],) * 3) < of_cube:
         return f"5;{232 + grey}"
-    return f"5;{16 + 36 * near[0] + 6 * near[1] + near[2]}"
+    return f"5;{16 + 36 * red + 6 * green + blue}"
+
+
+def _nearest(levels: Sequence[int], value: float) -> int:
+    return min(range(len(levels)), key=lambda n: abs(levels[n] - value))
 
 
 def _distance(one: Colour, other: Colour) -> int:

@@ -66,6 +66,8 @@ def _say_plan(plan: PushPlan) -> None:
     say(f"{plan.repo} ({state}, {sight}): {count} files, {plan.bytes / _MB:,.1f} MB{said}{gone}")
     if plan.kept_here:
         say(f"{len(plan.kept_here)} ledgers hold refused rows whole, and stay here")
+    if plan.roots:
+        say(f"manifest.json names folders of this machine: {', '.join(plan.roots)}")
 
 
 def _print_files(plan: PushPlan) -> None:
