@@ -252,6 +252,66 @@ MORE = {
         {"text": "### Human: Hi there### Assistant: Hello."},
         ["completion=last-assistant(text)", "prompt=before-last-assistant(text)"],
     ),
+    "a text of the number of a choice": (
+        "vlm",
+        {"image": PICTURE, "question": "Which?", "options": ["cat", "dog", "cow"], "answer": "0"},
+        [
+            "images=image",
+            "prompt=question-with-choices(question, options)",
+            "response=choice-by-index(options, answer)",
+        ],
+    ),
+    "a solution beside the value that it comes to": (
+        "sl",
+        {
+            "problem": "What is 2 + 2?",
+            "generated_solution": "We add 2 and 2, and get 4.",
+            "expected_answer": "4",
+        },
+        ["completion=generated_solution", "prompt=problem"],
+    ),
+    "a conversation beside what it was made of": (
+        "sl",
+        {
+            "problem": "What is 2 + 2?",
+            "answer": "4",
+            "messages": [
+                {"role": "user", "content": "What is 2 + 2?"},
+                {"role": "assistant", "content": "We add 2 and 2, and get 4."},
+            ],
+        },
+        ["completion=last-assistant(messages)", "prompt=before-last-assistant(messages)"],
+    ),
+    "an answer with its aliases, in lower case as well": (
+        "sl",
+        {
+            "question": "What grows in wet soil?",
+            "answer": {"aliases": ["Alder"], "value": "Alder", "normalized_value": "alder"},
+        },
+        ["completion=answer.value", "prompt=question"],
+    ),
+    "two answers beside ids of two": (
+        "dpo",
+        {
+            "history": "What grows in wet soil?",
+            "root_id_A": "a",
+            "root_id_B": "b",
+            "score_A": 9,
+            "score_B": 2,
+            "human_ref_A": "Alder and ash do.",
+            "human_ref_B": "Stones do, I think.",
+        },
+        [
+            "chosen=best-by-rating([human_ref_A, human_ref_B], [score_A, score_B])",
+            "prompt=history",
+            "rejected=worst-by-rating([human_ref_A, human_ref_B], [score_A, score_B])",
+        ],
+    ),
+    "a transcript of user and assistant": (
+        "sl",
+        {"chat": "USER: What is it?\n\n\nASSISTANT: Alder.\n\nUSER: Why?\n\nASSISTANT: Water."},
+        ["completion=last-assistant(chat)", "prompt=before-last-assistant(chat)"],
+    ),
     "another language": (
         "sl",
         {"問題": "月は何ですか", "回答": "衛星です", "出典": "自作"},
@@ -306,6 +366,21 @@ UNFIT = {
     ),
     "no pictures": ("vlm", {"question": "Is it?", "answer": "no"}, "rows hold no picture; for"),
     "one answer": ("dpo", {"prompt": "A tree?", "completion": "Oak."}, "nothing tells two answers"),
+    "an answer that is a yes or no": (
+        "sl",
+        {"question": "does it grow", "answer": True, "passage": "Alder grows in wet soil."},
+        "question asks, but no column answers in words",
+    ),
+    "an answer that is a number, beside the name of a template": (
+        "vlm",
+        {"template": "subtraction", "question": "How many?", "image": PICTURE, "label": 3},
+        "question asks, but no column answers in words",
+    ),
+    "choices that are counted from 1": (
+        "sl",
+        {"sentence": "Ann gave Bea it.", "option1": "Ann", "option2": "Bea", "answer": 1},
+        "no column answers in words what another asks",
+    ),
     "a box for an answer": (
         "vlm",
         {"image": PICTURE, "instruction": "Click on save.", "bbox": [1, 2, 3, 4]},
@@ -450,6 +525,18 @@ def test_what_is_no_feedback_is_passed_over(beside: Any) -> None:
     assert isinstance(found, tuple)
     assert found[0].flags == ("--map", "completion=completion", "--map", "prompt=prompt")
     assert clear_choice(found) is found[0]
+
+
+def test_a_spelled_number_that_may_count_from_1_chooses_nothing() -> None:
+    row = {"question": "Which grows?", "choices": ["alder", "stone", "cat"], "label": "1"}
+
+    one = suggest_mapping([row], goal="sl")
+    several = suggest_mapping([row, {**row, "question": "Which eats?", "label": "0"}], goal="sl")
+
+    assert isinstance(one, tuple)
+    assert not any("choice-by-index" in flag for each in one for flag in each.flags)
+    assert isinstance(several, tuple)
+    assert "completion=choice-by-index(choices, label)" in several[0].flags
 
 
 def test_rows_of_a_known_format_need_no_mapping() -> None:

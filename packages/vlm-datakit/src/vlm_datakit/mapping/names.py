@@ -17,6 +17,7 @@ _GENERIC = frozenset({"text", "value", "content", "body", "raw", "string", "str"
 _SPOILT = frozenset(
     {"original", "raw", "old", "wrong", "incorrect", "bad", "noisy", "draft"}
     | {"other", "alternative", "alternate", "additional", "extra"}
+    | {"expected", "final", "predicted", "normalized"}
 )
 
 #: What a column with such a word in its name is likely to be, from 1 to 6.
@@ -115,8 +116,8 @@ _META = frozenset(
         "model", "name", "no", "nr", "num", "number", "origin", "page", "path", "perplexity",
         "point", "policy", "provider", "ratio", "region", "repo", "revision", "seed", "set",
         "sha", "similarity", "site", "size", "skill", "source", "split", "stars", "state",
-        "status", "subfield", "subject", "subreddit", "tag", "tags", "test", "tests", "time",
-        "timestamp", "token", "tokens", "topic", "type", "updated", "uri", "url", "uuid",
+        "status", "subfield", "subject", "subreddit", "tag", "tags", "template", "test", "tests",
+        "time", "timestamp", "token", "tokens", "topic", "type", "updated", "uri", "url", "uuid",
         "version", "width", "worker",
     }
 )  # fmt: skip
@@ -160,7 +161,7 @@ def _said(path: str) -> tuple[str, ...]:
     if len(steps) > 1 and (not words or words[-1] in _GENERIC):
         above = words_of(steps[-2])
         if _is_known(above):
-            return above
+            return (*(word for word in words[:-1] if word in _SPOILT), *above)
     while len(words) > 1 and (words[-1] in _COUNTED | _LANGUAGES or words[-1].isdigit()):
         words = words[:-1]
     if len(words) > 1 and words[-1] in _GENERIC and _is_known(words[:-1]):

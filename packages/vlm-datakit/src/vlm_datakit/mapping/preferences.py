@@ -100,7 +100,7 @@ def _with_common_prompt(pair: Pair) -> Iterator[Offer]:
 
 
 def _pairs(columns: Sequence[Column]) -> Iterator[Pair]:
-    usable = [c for c in columns if not (c.holds == Holds.TEXT and is_coded(c) and _is_said(c))]
+    usable = [c for c in columns if not (c.holds == Holds.TEXT and _is_said(c))]
     yield from _named(usable)
     yield from _unnamed(usable)
     yield from _untold(usable)
@@ -115,7 +115,12 @@ def _pairs(columns: Sequence[Column]) -> Iterator[Pair]:
 
 
 def _is_said(column: Column) -> bool:
-    return is_meta(column.path)
+    """Whether texts are something said about a row, such as the id of an answer."""
+    return is_meta(column.path) and (is_coded(column) or not _has_words(column))
+
+
+def _has_words(column: Column) -> bool:
+    return any(isinstance(value, str) and " " in value.strip() for value in values_at(column))
 
 
 def _named(columns: Sequence[Column]) -> Iterator[Pair]:

@@ -11,7 +11,7 @@ from vlm_datakit.mapping.offers import Offer, part_facts, pictured, with_system
 from vlm_datakit.mapping.questions import singles
 from vlm_datakit.mapping.takes import Take, lengths_of, pictures, speaker_of, values_at
 
-_CHAT, _TURNS = 13.0, 5.0
+_CHAT, _TURNS = 14.0, 5.0
 _ORDER = 0.15  # too little to decide alone
 
 
