@@ -213,6 +213,7 @@ def test_what_bars_the_way_is_said_before_anything_is_sent(
 
 def test_a_public_push_is_seen_by_all(hub: Any, hub_cli: Any, finished: Any) -> None:
     finished()
+    hub.refuses = 1  # a line that breaks once is outlasted
 
     done = hub_cli("push", "out", "me/seen", "--public", env=MINE)
     again = hub_cli("push", "out", "me/seen", "--public", env=MINE)
