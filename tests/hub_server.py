@@ -189,15 +189,16 @@ class Hub(Writes):
     """A Hub of two hosts; ``repos`` may be changed while it runs.
 
     ``faults`` are answers that come first, by a part of the path, one for each time; ``flips`` are
-    how often the second host sends a body with one byte changed, ``cuts`` with half of it, and
-    ``refuses`` how often it hangs up on what is sent to it.
+    how often the second host sends a body with one byte changed, ``cuts`` with half of it;
+    ``hangs_up`` says of the n-th file that is sent to it, from 1, whether it hangs up.
     """
 
     def __init__(self, serve: Any) -> None:
         self.http = serve.http
         self.repos: dict[str, Repo] = {}
         self.faults: dict[str, list[bytes]] = {}
-        self.flips = self.cuts = self.refuses = 0
+        self.flips = self.cuts = self.sent = 0
+        self.hangs_up: Callable[[int], bool] = lambda _: False
         self.served = serve(self._answer)
         self.store = serve(self._stored)
         self._objects: dict[str, bytes] = {}
@@ -364,10 +365,8 @@ class Hub(Writes):
 
     def _stored(self, asked: Any) -> bytes:
         if asked.head.startswith("PUT"):
-            if self.refuses:
-                self.refuses -= 1
-                return None  # type: ignore[return-value]
-            return self._sent(asked)
+            self.sent += 1
+            return None if self.hangs_up(self.sent) else self._sent(asked)  # type: ignore[return-value]
         data = self._objects.get(asked.path.strip("/"))
         if data is None:
             return self.http(status=404)

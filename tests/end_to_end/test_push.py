@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -129,6 +130,27 @@ def test_a_push_that_was_cut_goes_on_and_sends_no_file_twice(
     assert "manifest.json" in hub.repos["me/set"].files
 
 
+def test_after_a_kill_no_file_that_came_through_is_sent_again(
+    hub: Any, hub_cli: Any, finished: Any, tmp_path: Path
+) -> None:
+    finished()
+    hub.hangs_up = lambda n: n > 1
+    command = [sys.executable, "-m", "vlm_datakit", "push", "out", "me/set"]
+    env = {**os.environ, **hub.env, **MINE, "HF_HOME": str(tmp_path / "hf-home")}
+
+    with subprocess.Popen(command, cwd=tmp_path, env=env, stderr=subprocess.DEVNULL) as process:
+        while hub.sent < 2:  # it tries again and again
+            time.sleep(0.01)
+        process.kill()
+    hub.hangs_up = lambda _: False
+    hub.forget()
+    done = hub_cli("push", "out", "me/set", env=MINE)
+
+    assert (process.returncode, done.code) == (-9, 0), done.err
+    assert len([asked for asked in hub.asked if asked.startswith("PUT")]) == 1
+    assert {"data/train-00000-000.parquet", "manifest.json"} <= hub.repos["me/set"].files.keys()
+
+
 def test_a_dry_run_says_what_would_go_and_writes_nothing(
     hub: Any, hub_cli: Any, finished: Any
 ) -> None:
@@ -213,7 +235,7 @@ def test_what_bars_the_way_is_said_before_anything_is_sent(
 
 def test_a_public_push_is_seen_by_all(hub: Any, hub_cli: Any, finished: Any) -> None:
     finished()
-    hub.refuses = 1  # a line that breaks once is outlasted
+    hub.hangs_up = lambda n: n == 1  # a line that breaks once is outlasted
 
     done = hub_cli("push", "out", "me/seen", "--public", env=MINE)
     again = hub_cli("push", "out", "me/seen", "--public", env=MINE)
