@@ -138,18 +138,18 @@ def suggest_mapping(
 
 
 def clear_choice(suggestions: Sequence[Suggestion]) -> Suggestion | None:
-    """Return the best suggestion if no other is nearly as likely.
+    """Return the best suggestion if enough speaks for it, and no other is nearly as likely.
 
     Example:
         >>> one, other = Suggestion(None, 9, (), "simple"), Suggestion(None, 8.9, (), "qa")
         >>> clear_choice([one, other]) is None, clear_choice([one]) is one
         (True, True)
+        >>> clear_choice([Suggestion(None, 0.5, (), "qa")]) is None
+        True
     """
     best, *others = suggestions
-    if not others:
-        return best
-    is_ahead = best.score - others[0].score >= _GAP and best.score >= _SURE
-    return best if is_ahead else None
+    is_ahead = not others or best.score - others[0].score >= _GAP
+    return best if is_ahead and best.score >= _SURE else None
 
 
 class _Tried(NamedTuple):
