@@ -312,6 +312,24 @@ MORE = {
         {"chat": "USER: What is it?\n\n\nASSISTANT: Alder.\n\nUSER: Why?\n\nASSISTANT: Water."},
         ["completion=last-assistant(chat)", "prompt=before-last-assistant(chat)"],
     ),
+    "a correct and an incorrect answer": (
+        "dpo",
+        {"question": "What is it?", "correct_answer": "A cat.", "incorrect_answer": "A dog."},
+        ["chosen=correct_answer", "prompt=question", "rejected=incorrect_answer"],
+    ),
+    "a premise and a hypothesis": (
+        "sl",
+        {"premise": "A man digs.", "hypothesis": "A man is outside.", "label": "entailment"},
+        ["completion=label", "prompt=join-nonempty(hypothesis, premise)"],
+    ),
+    "inputs that are empty": (
+        "sl",
+        {
+            "instruction": "Name two trees of the wet.",
+            "instances": [{"input": "", "output": "Alder and ash."}],
+        },
+        ["completion=first-of-list(instances[*].output)", "prompt=instruction"],
+    ),
     "another language": (
         "sl",
         {"問題": "月は何ですか", "回答": "衛星です", "出典": "自作"},
@@ -375,6 +393,11 @@ UNFIT = {
         "vlm",
         {"template": "subtraction", "question": "How many?", "image": PICTURE, "label": 3},
         "question asks, but no column answers in words",
+    ),
+    "a text and its title": (
+        "sl",
+        {"title": "The alder", "text": "The alder is a tree that grows in wet soil."},
+        "no column answers in words what another asks",
     ),
     "choices that are counted from 1": (
         "sl",
@@ -525,6 +548,16 @@ def test_what_is_no_feedback_is_passed_over(beside: Any) -> None:
     assert isinstance(found, tuple)
     assert found[0].flags == ("--map", "completion=completion", "--map", "prompt=prompt")
     assert clear_choice(found) is found[0]
+
+
+def test_one_candidate_for_which_next_to_nothing_speaks_is_open() -> None:
+    found = suggest_mapping(
+        [{"image": PICTURE, "objects": {"bbox": [[1, 2]], "n": [3]}}], goal="vlm"
+    )
+
+    assert isinstance(found, tuple)
+    assert len(found) == 1
+    assert clear_choice(found) is None
 
 
 def test_a_spelled_number_that_may_count_from_1_chooses_nothing() -> None:

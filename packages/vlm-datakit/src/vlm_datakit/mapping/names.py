@@ -40,6 +40,7 @@ WORDS: dict[str, dict[str, float]] = {
         **dict.fromkeys(("response", "answer", "output", "completion"), 6),
         **dict.fromkeys(("target", "reply", "solution", "respond"), 5.5),
         **dict.fromkeys(("assistant", "gpt", "bot", "caption", "summary", "translation"), 5),
+        "recaption": 5,
         **dict.fromkeys(("truth", "groundtruth", "gt", "gold", "reference", "transcription"), 4.5),
         "accepted": 4.5,
         **dict.fromkeys(("sql", "highlight", "abstract", "transcript", "parse"), 4.5),
@@ -57,12 +58,14 @@ WORDS: dict[str, dict[str, float]] = {
     },
     "context": {
         **dict.fromkeys(("context", "background", "passage", "knowledge", "kontext"), 5),
+        "hypothesis": 4,
         **dict.fromkeys(("input", "document", "article", "contexto", "contexte", "schema"), 4),
         **dict.fromkeys(("hint", "paragraph", "evidence", "title", "post"), 3),
         **dict.fromkeys(("输入", "上下文", "背景", "入力", "입력", "entrada", "masukan"), 4),
     },
     "caption": {
         **dict.fromkeys(("caption", "description", "alt", "sentence", "transcription"), 2),
+        "recaption": 2,
         **dict.fromkeys(("latex", "formula", "ocr"), 2),
         **dict.fromkeys(("label", "class", "text", "title", "markdown", "html"), 1),
         **dict.fromkeys(("parse", "truth", "cls", "species", "emotion", "diagnosis"), 1),
@@ -71,12 +74,13 @@ WORDS: dict[str, dict[str, float]] = {
     "chosen": {
         **dict.fromkeys(("chosen", "preferred", "accepted", "winner", "winning"), 6),
         **dict.fromkeys(("better", "best", "positive", "pos", "good", "win", "accept"), 5),
-        **dict.fromkeys(("selected", "favored", "favoured", "desired"), 5),
+        **dict.fromkeys(("selected", "favored", "favoured", "desired", "correct"), 5),
     },
     "rejected": {
         **dict.fromkeys(("rejected", "dispreferred", "loser", "losing", "unpreferred"), 6),
         **dict.fromkeys(("worse", "worst", "negative", "neg", "bad", "lose", "reject"), 5),
         **dict.fromkeys(("unselected", "disfavored", "disfavoured", "undesired"), 5),
+        **dict.fromkeys(("discarded", "incorrect", "wrong"), 5),
     },
     "mark": {
         **dict.fromkeys(("better", "preferred", "preference", "winner", "choice", "best"), 5),

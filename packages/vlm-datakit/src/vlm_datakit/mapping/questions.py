@@ -49,7 +49,7 @@ def _single(
     if question.paths & answer.paths:
         return None
     score = question.score + answer.score
-    is_weak = question.score < _WEAK and answer.score < -1
+    is_weak = question.score < _WEAK and answer.score < (2 if _is_title(answer) else -1)
     if question.main and (question.score < 0 or is_weak or _ends_with(question, answer, by_path)):
         return None
     asks_more = weight("prompt", answer.main) >= 5 and weight("answer", answer.main) <= 0
@@ -83,6 +83,11 @@ def _ends_with(question: Take, answer: Take, by_path: dict[str, Column]) -> bool
     pairs = [(str(a).strip(), str(b).strip()) for a, b in zip(asked, said, strict=False)]
     ending = [a.endswith(b) and len(a) > len(b) > 0 for a, b in pairs]
     return sum(ending) * 2 > len(ending)
+
+
+def _is_title(answer: Take) -> bool:
+    """Whether an answer is the title of a text, which nobody asked for."""
+    return words_of(answer.main)[-1:] == ("title",)
 
 
 _NO__CLASS = ("class-name", "json-sub-field")
