@@ -30,6 +30,7 @@ _ROWS, _TRIED, _KEPT = 60, 60, 8
 _GAP = 0.4  # between the best and one that is as likely
 _LEAST = -2.5
 _SURE = 1.5  # below it, little more than the order of columns speaks
+_SURE_ALONE = 0.8  # where there is no other
 _FORMAT_SCORE = 11.0
 _PIXEL = Image(b"", "image/png", 1, 1)
 
@@ -148,8 +149,10 @@ def clear_choice(suggestions: Sequence[Suggestion]) -> Suggestion | None:
         True
     """
     best, *others = suggestions
-    is_ahead = not others or best.score - others[0].score >= _GAP
-    return best if is_ahead and best.score >= _SURE else None
+    if not others:
+        return best if best.score >= _SURE_ALONE else None
+    is_ahead = best.score - others[0].score >= _GAP and best.score >= _SURE
+    return best if is_ahead else None
 
 
 class _Tried(NamedTuple):
