@@ -7,6 +7,7 @@ pytest (see conftest.py), whose fixture ``hub`` starts one.
 
 from __future__ import annotations
 
+import base64
 import hashlib
 import json
 import re
@@ -22,6 +23,7 @@ import yaml
 TOKEN = "hf_" + "t" * 34
 _LFS_BYTES = 4096  # files of so many go to the second host
 _PAGE = 3  # entries of a tree in one answer
+_LISTED = 2  # repositories in one answer
 _HEAD = re.compile(r"\A---\n(.*?)\n---\n", re.DOTALL)
 
 
@@ -48,25 +50,157 @@ def commit_of(files: Mapping[str, bytes]) -> str:
     return hashlib.sha1(text.encode()).hexdigest()
 
 
+def _listed(name: str, repo: Repo) -> dict[str, Any]:
+    """Return what a list of repositories says of one."""
+    told = {"id": name, "likes": 1, "downloads": 10, "trendingScore": 0, "tags": []}
+    times = {"lastModified": "2026-01-02T03:04:05.000Z", "createdAt": "2025-01-02T03:04:05.000Z"}
+    return {**told, **times, "gated": repo.gated and "manual", **repo.facts}
+
+
 def blob_id(data: bytes) -> str:
     """Return what git calls a file."""
     return hashlib.sha1(b"blob %d\0" % len(data) + data).hexdigest()
 
 
-class Hub:
+class Writes:
+    """What a Hub takes: new repositories, large files on the second host, commits.
+
+    A token may write for the owner ``me`` alone, and ``quota`` bytes of large files. Names are
+    those of huggingface_hub's requests; Xet is not spoken (HF_HUB_DISABLE_XET).
+    """
+
+    quota = 10**9
+
+    def _written(self, path: str, asked: Any) -> bytes | None:
+        """Return the answer to a request that writes, None for any other."""
+        body = _body_of(asked)
+        if path == "/api/validate-yaml":
+            return self._json({"errors": [], "warnings": []})
+        if path == "/api/repos/create":
+            return self._created(json.loads(body), asked.head)
+        for rule, answer in (
+            (r"/api/datasets/([^/]+/[^/]+)/preupload/main", self._modes),
+            (r"/datasets/([^/]+/[^/]+)\.git/info/lfs/objects/batch", self._batch),
+            (r"/api/datasets/([^/]+/[^/]+)/commit/main", self._commit),
+        ):
+            if match := re.fullmatch(rule, path):
+                return self._may_not_write(match[1], asked.head) or answer(match[1], body)
+        return None
+
+    def _may_not_write(self, name: str, head: str) -> bytes | None:
+        if (refused := self._refused(name, head, contents=False)) is not None:
+            return refused
+        return self._no_right(name.partition("/")[0], head)
+
+    def _no_right(self, owner: str, head: str) -> bytes | None:
+        if f"Bearer {TOKEN}" not in head:
+            return self.http(b"{}", status=401)
+        if owner != "me":
+            said = json.dumps({"error": "You have no right to write here"}).encode()
+            return self.http(said, status=403, Content_Type="application/json")
+        return None
+
+    def _created(self, facts: Any, head: str) -> bytes:
+        name = f"{facts['organization']}/{facts['name']}"
+        if (refused := self._no_right(facts["organization"], head)) is not None:
+            return refused
+        if name in self.repos:
+            return self.http(b"{}", status=409)
+        private = facts.get("visibility") == "private"
+        self.add(name, {".gitattributes": b"*.parquet filter=lfs\n"}, private=private)
+        return self._json({"url": self.served.url(f"/datasets/{name}")})
+
+    def _modes(self, name: str, body: bytes) -> bytes:
+        files = self.repos[name].files
+        told = []
+        for file in json.loads(body)["files"]:
+            is_large = file["size"] >= _LFS_BYTES
+            there = files.get(file["path"])
+            known = hashlib.sha256(there or b"").hexdigest() if is_large else blob_id(there or b"")
+            mode = {"uploadMode": "lfs" if is_large else "regular", "shouldIgnore": False}
+            oid = {"oid": known} if there is not None else {}
+            told.append({"path": file["path"], **mode, **oid})
+        return self._json({"files": told})
+
+    def _batch(self, _: str, body: bytes) -> bytes:
+        objects = json.loads(body)["objects"]
+        for each in objects:
+            if each["oid"] in self._objects:
+                continue
+            if sum(map(len, self._objects.values())) + each["size"] > self.quota:
+                each["error"] = {"code": 507, "message": "Storage limit reached"}
+                continue
+            place = self.store.url(f"/{each['oid']}", host="localhost")
+            each["actions"] = {"upload": {"href": place}}
+        return self._json({"transfer": "basic", "objects": objects})
+
+    def _sent(self, asked: Any) -> bytes:
+        oid, data = asked.path.strip("/"), _body_of(asked)
+        if hashlib.sha256(data).hexdigest() != oid:
+            return self.http(status=400)
+        self._objects[oid] = data
+        return self.http()
+
+    def _commit(self, name: str, body: bytes) -> bytes:
+        repo = self.repos[name]
+        head, *lines = (json.loads(line) for line in body.splitlines())
+        parent = head["value"].get("parentCommit")
+        if parent not in (None, commit_of(repo.files)):
+            return self.http(b"{}", status=412)
+        files = dict(repo.files)
+        for line in lines:
+            value = line["value"]
+            if line["key"] == "deletedFile":
+                del files[value["path"]]
+            elif line["key"] == "lfsFile":
+                files[value["path"]] = self._objects[value["oid"]]
+            else:
+                files[value["path"]] = base64.b64decode(value["content"])
+        repo.files = files
+        commit = commit_of(files)
+        page = self.served.url(f"/datasets/{name}/commit/{commit}")
+        return self._json({"commitUrl": page, "commitOid": commit})
+
+
+def _body_of(asked: Any) -> bytes:
+    """Read the body of a request, of which the head may hold the beginning."""
+    head, _, begun = asked.head.encode("latin-1").partition(b"\r\n\r\n")
+    body = bytearray(begun)
+    is_chunked = b"transfer-encoding: chunked" in head.lower()
+    length = re.search(rb"(?i)^content-length: (\d+)", head, re.MULTILINE)
+    wanted = int(length[1]) if length else 0
+    while not body.endswith(b"0\r\n\r\n") if is_chunked else len(body) < wanted:
+        piece = asked.connection.recv(1 << 16)
+        if not piece:
+            break
+        body += piece
+    return _joined(bytes(body)) if is_chunked else bytes(body)
+
+
+def _joined(chunks: bytes) -> bytes:
+    data = b""
+    while chunks:
+        size, _, rest = chunks.partition(b"\r\n")
+        data, chunks = data + rest[: int(size, 16)], rest[int(size, 16) + 2 :]
+    return data
+
+
+class Hub(Writes):
     """A Hub of two hosts; ``repos`` may be changed while it runs.
 
     ``faults`` are answers that come first, by a part of the path, one for each time; ``flips`` are
     how often the second host sends a body with one byte changed, ``cuts`` with half of it.
-    ``before`` hears each path before it is answered.
+    ``before`` hears each path before it is answered; ``hangs_up`` says of the n-th file that is
+    sent to it, from 1, whether it hangs up.
     """
 
     def __init__(self, serve: Any) -> None:
         self.http = serve.http
         self.repos: dict[str, Repo] = {}
         self.faults: dict[str, list[bytes]] = {}
-        self.flips = self.cuts = 0
+        self.flips = self.cuts = self.sent = 0
         self.before: Callable[[str], object] = len
+        self.hangs_up: Callable[[int], bool] = lambda _: False
         self.served = serve(self._answer)
         self.store = serve(self._stored)
         self._objects: dict[str, bytes] = {}
@@ -74,7 +208,8 @@ class Hub:
     @property
     def env(self) -> dict[str, str]:
         """Return what a process has to have set to speak to this Hub."""
-        return {"HF_ENDPOINT": self.served.url("").rstrip("/"), "HF_HUB_OFFLINE": "0"}
+        endpoint = self.served.url("").rstrip("/")
+        return {"HF_ENDPOINT": endpoint, "HF_HUB_OFFLINE": "0", "HF_HUB_DISABLE_XET": "1"}
 
     def add(self, name: str, files: Mapping[str, bytes], **more: Any) -> Repo:
         """Add a repository."""
@@ -98,21 +233,26 @@ class Hub:
         method = asked.head.split()[0]
         url = urllib.parse.urlsplit(asked.path)
         path = urllib.parse.unquote(url.path)
-        query = dict(urllib.parse.parse_qsl(url.query))
         self.before(path)
         for part, faults in self.faults.items():
             if part in path and faults:
                 return self._bare(faults.pop(0), method)
+        if method == "POST":
+            return self._written(path, asked) or self.http(b"{}", status=404)
+        return self._bare(self._told(url, asked.head), method)
+
+    def _told(self, url: urllib.parse.SplitResult, head: str) -> bytes:
+        path = urllib.parse.unquote(url.path)
         if path == "/api/datasets":
-            return self._search(query)
+            return self._search(urllib.parse.parse_qs(url.query))
         if match := re.fullmatch(r"/api/datasets/([^/]+/[^/]+)(/revision/(.+))?", path):
-            return self._info(match[1], match[3] or "main", asked.head)
+            return self._info(match[1], match[3] or "main", head)
         if match := re.fullmatch(r"/api/datasets/([^/]+/[^/]+)/tree/([^/]+)(/.+)?", url.path):
             name, revision, folder = map(urllib.parse.unquote, match.groups(""))
-            return self._tree(name, revision, {**query, "folder": folder.strip("/")}, asked.head)
+            given = dict(urllib.parse.parse_qsl(url.query))
+            return self._tree(name, revision, {**given, "folder": folder.strip("/")}, head)
         if match := re.fullmatch(r"/datasets/([^/]+/[^/]+)/resolve/([^/]+)/(.+)", path):
-            answer = self._resolve(match[1], match[2], match[3], asked.head)
-            return self._bare(answer, method)
+            return self._resolve(match[1], match[2], match[3], head)
         return self.http(b"{}", status=404)
 
     @staticmethod
@@ -139,14 +279,25 @@ class Hub:
     def _json(self, value: Any, **more: str) -> bytes:
         return self.http(json.dumps(value).encode(), Content_Type="application/json", **more)
 
-    def _search(self, query: Mapping[str, str]) -> bytes:
-        wanted, author = query.get("search", "").lower(), query.get("author")
+    def _search(self, query: Mapping[str, list[str]]) -> bytes:
+        one = {name: values[-1] for name, values in query.items()}
+        words = " ".join(query.get("search", [])).lower().split()
         found = [
-            {"id": name, "likes": 1, "downloads": 10, "tags": [], **repo.facts}
+            facts
             for name, repo in self.repos.items()
-            if wanted in name.lower() and (author is None or name.startswith(f"{author}/"))
+            if all(word in name.lower() for word in words)
+            and (facts := _listed(name, repo))
+            and {*query.get("filter", [])} <= {*facts["tags"]}
+            and one.get("author") in (None, name.partition("/")[0])
+            and one.get("gated") in (None, str(bool(repo.gated)).lower())
         ]
-        return self._json(found[: int(query.get("limit", 1000))])
+        found.sort(key=lambda facts: facts[one.get("sort", "trendingScore")], reverse=True)
+        start, size = int(one.get("cursor", 0)), min(int(one.get("limit", 1000)), _LISTED)
+        more = {}
+        if start + size < len(found):
+            again = urllib.parse.urlencode({**query, "cursor": start + size}, doseq=True)
+            more["Link"] = f'<{self.served.url(f"/api/datasets?{again}")}>; rel="next"'
+        return self._json(found[start : start + size], **more)
 
     def _info(self, name: str, revision: str, head: str) -> bytes:
         if (refused := self._refused(name, head, contents=False)) is not None:
@@ -224,6 +375,9 @@ class Hub:
         return self.http(status=302, Location=place, **linked)
 
     def _stored(self, asked: Any) -> bytes:
+        if asked.head.startswith("PUT"):
+            self.sent += 1
+            return None if self.hangs_up(self.sent) else self._sent(asked)  # type: ignore[return-value]
         data = self._objects.get(asked.path.strip("/"))
         if data is None:
             return self.http(status=404)

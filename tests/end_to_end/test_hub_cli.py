@@ -368,6 +368,92 @@ def test_search_and_popular_list_sets(hub: Any, hub_cli: Any, flagship: Any) -> 
     assert "Anthropic/hh-rlhf" in [pick["repo"] for pick in picks["picks"]]
 
 
+@pytest.fixture
+def catalogue(hub: Any) -> None:
+    """Five data sets of one owner, and one of another."""
+    vqa, ocr = "task_categories:visual-question-answering", "task_categories:image-to-text"
+    small, large = "size_categories:n<1K", "size_categories:10K<n<100K"
+    facts = {
+        "a/forms-1": ([vqa, small, "license:mit", "language:en"], 50, 1, 9),
+        "a/forms-2": ([vqa, large, "license:mit", "language:de"], 40, 2, 7),
+        "a/forms-3": ([ocr, large, "license:cc-by-4.0", "language:de"], 30, 3, 8),
+        "a/forms-4": ([ocr, small], 20, 4, 1),
+        "b/forms-5": ([vqa, small, "language:de", "language:en"], 10, 5, 2),
+        "b/other": ([vqa, small], 60, 6, 3),
+    }
+    for n, (name, (tags, downloads, likes, trending)) in enumerate(facts.items()):
+        told = {"tags": tags, "downloads": downloads, "likes": likes, "trendingScore": trending}
+        told |= {"lastModified": f"2026-01-0{6 - n}T00:00:00.000Z"}
+        hub.add(name, {}, facts=told, gated=n == 1)
+
+
+@pytest.mark.parametrize(
+    ("words", "found"),
+    [
+        (["--task", "visual-question-answering", "--sort", "downloads"], "125"),
+        (["--task", "visual-question-answering", "--size", "<1K"], "15"),
+        (["--size", "10K-100K", "--sort", "likes"], "32"),
+        (["--size", "10K<n<100K", "--license", "mit"], "2"),
+        (["--licence", "mit", "--not-gated"], "1"),
+        (["--gated"], "2"),
+        (["--language", "de", "--sort", "trending"], "325"),
+        (["--language", "de", "--language", "en"], "5"),
+        (["--author", "b"], "5"),
+        (["--sort", "modified"], "12345"),
+        (["--sort", "modified", "-n", "2"], "12"),
+        (["--sort", "modified", "-n", "2", "--page", "2"], "34"),
+        (["--sort", "modified", "-n", "3", "--page", "2"], "45"),
+        (["-n", "2", "--page", "9"], ""),
+    ],
+    ids=str,
+)
+def test_a_search_is_filtered_sorted_and_cut_into_pages(
+    hub_cli: Any, catalogue: None, words: list[str], found: str
+) -> None:
+    done = hub_cli("search", "forms", *words, "--json")
+
+    assert done.code == 0, done.err
+    assert "".join(hit["repo"][-1] for hit in json.loads(done.out)["hits"]) == found
+
+
+def test_a_search_says_what_is_known_of_each_and_whether_there_is_more(
+    hub_cli: Any, catalogue: None
+) -> None:
+    page = ["search", "forms", "--sort", "downloads", "-n", "2"]
+
+    told = json.loads(hub_cli(*page, "--json").out)
+    words = hub_cli(*page)
+    last = hub_cli(*page, "--page", "3")
+    no_words = json.loads(hub_cli("search", "--task", "image-to-text", "--json").out)
+    wrong = hub_cli("search", "forms", "--size", "12")
+
+    assert told["hits"][1] == {
+        "repo": "a/forms-2",
+        "downloads": 40,
+        "likes": 2,
+        "gated": "manual",
+        "last_modified": "2026-01-05T00:00:00+00:00",
+        "license": "mit",
+        "size": "10K<n<100K",
+        "tasks": ["visual-question-answering"],
+        "languages": ["de"],
+        "tags": [
+            "task_categories:visual-question-answering",
+            "size_categories:10K<n<100K",
+            "license:mit",
+            "language:de",
+        ],
+    }
+    assert (told["page"], told["more"]) == (1, True)
+    assert words.err == b"more with --page 2\n"
+    assert b"a/forms-2" in words.out
+    assert b"10K<n<100K" in words.out
+    assert b"more with" not in last.err
+    assert [hit["repo"] for hit in no_words["hits"]] == ["a/forms-3", "a/forms-4"]
+    assert wrong.code == 2
+    assert b"expected one of <1K, 1K-10K," in wrong.err
+
+
 @pytest.mark.parametrize("kill_at", [3, 8, 14, 20])
 def test_after_a_kill_no_finished_file_is_fetched_again(
     hub: Any, hub_cli: Any, rows: Callable[[int, int], bytes], tmp_path: Path, *, kill_at: int
@@ -474,3 +560,81 @@ def test_jobs_do_the_slices_of_a_set_and_finish_commits_them(
 
     assert [each.code for each in (*jobs, done)] == [0, 0, 0], done.err
     assert len(answers(tmp_path / "set", "train")) == 40
+
+
+@pytest.mark.parametrize(
+    ("card", "name", "words"),
+    [
+        (b"- a\n- b", "owner/set", "README.md: the YAML at its head is no mapping"),
+        (
+            b"configs:\n- config_name: x\n  data_files: []",
+            "owner/set",
+            "no split train in config x; splits: none: the data_files of its README.md are empty",
+        ),
+        (
+            b"configs:\n- config_name: x\n  data_files: part-*.jsonl",
+            "owner/set",
+            "no file for the split train: README.md names part-*.jsonl, and none is called so",
+        ),
+        (
+            b"configs:\n- config_name: x\n  data_files: [a.jsonl, gone.jsonl]",
+            "owner/set",
+            "no file for the split train: README.md names gone.jsonl, and none is called so",
+        ),
+        (
+            b"a: 1",
+            "owner/set::part-*.jsonl",
+            "no such file: * is no wildcard here; files of rows: a.jsonl",
+        ),
+    ],
+    ids=str,
+)
+def test_what_a_card_or_a_name_says_of_files_that_are_not_there_is_refused(
+    hub: Any, hub_cli: Any, card: bytes, name: str, words: str
+) -> None:
+    rows = lines({"text": "a", "response": "1"})
+    hub.add("owner/set", {"README.md": b"---\n" + card + b"\n---\n", "a.jsonl": rows})
+
+    done = hub_cli("import", name)
+    file = hub_cli("preview", "owner/set::a.jsonl", "--json")
+
+    assert done.code == 3
+    assert words in done.err.decode()
+    assert b"Traceback" not in done.err
+    assert file.code == 0, file.err
+
+
+def test_a_file_of_the_hub_keeps_all_of_its_name(hub: Any, hub_cli: Any, tmp_path: Path) -> None:
+    files = {f"train#{n}?.jsonl": lines({"text": "a", "response": str(n)}) for n in range(2)}
+    hub.add("owner/set", files)
+
+    done = hub_cli("import", "owner/set")
+
+    assert done.code == 0, done.err
+    manifest = json.loads((tmp_path / "set/manifest.json").read_text())
+    assert [file["name"] for file in manifest["source"]["files"]] == [*files]
+    assert answers(tmp_path / "set", "train") == ["0", "1"]
+
+
+@pytest.mark.parametrize(
+    ("part", "command"),
+    [
+        ("/revision/", ["info", "owner/set@main"]),
+        ("/tree/", ["info", "owner/set"]),
+        ("/api/datasets/owner", ["import", "owner/set"]),
+        ("/api/datasets", ["search", "set"]),
+    ],
+    ids=str,
+)
+@pytest.mark.parametrize("body", [b"<html>Log in to the network</html>", b"[1]", b'"no"'])
+def test_an_answer_that_is_not_the_hubs_is_said(
+    hub: Any, hub_cli: Any, part: str, command: list[str], body: bytes
+) -> None:
+    hub.add("owner/set", {"a.jsonl": lines({"text": "a", "response": "1"})})
+    hub.faults = {part: [hub.http(body)] * 9}
+
+    done = hub_cli(*command)
+
+    assert done.code == 4
+    assert b"answers with something that is not the Hub's" in done.err
+    assert b"Traceback" not in done.err

@@ -147,3 +147,27 @@ def test_a_head_that_is_no_mapping_is_refused(text: str) -> None:
 
 def test_a_text_without_a_head_is_a_card_that_says_nothing() -> None:
     assert card_of("# A set\n---\nno: head\n---\n", "README.md") == {}
+
+
+def test_what_a_card_names_and_nobody_has_is_refused_for_that_split_alone() -> None:
+    files = [
+        {"split": "train", "path": ["a.jsonl", "b-*.jsonl"]},
+        {"split": "test", "path": "t.csv"},
+    ]
+    card = {"configs": [{"config_name": "x", "data_files": files}]}
+
+    layout = layout_of(["a.jsonl", "b.jsonl"], card)
+
+    assert layout.unmatched == {"x": {"test": ("t.csv",)}}
+    assert chosen(layout, None, "train", "set") == {"train": ["a.jsonl"]}
+    for split in ("test", "all"):
+        with pytest.raises(SourceError, match=r"README.md names t.csv, and none is called so"):
+            chosen(layout, None, split, "set")
+
+
+@pytest.mark.parametrize("nothing", [[], {}, ""], ids=str)
+def test_data_files_that_are_empty_are_no_files(nothing: Any) -> None:
+    card = {"configs": [{"config_name": "x", "data_files": nothing}]}
+
+    with pytest.raises(SourceError, match="the data_files of its README"):
+        chosen(layout_of(["train.jsonl"], card), None, "train", "set")

@@ -252,6 +252,84 @@ MORE = {
         {"text": "### Human: Hi there### Assistant: Hello."},
         ["completion=last-assistant(text)", "prompt=before-last-assistant(text)"],
     ),
+    "a text of the number of a choice": (
+        "vlm",
+        {"image": PICTURE, "question": "Which?", "options": ["cat", "dog", "cow"], "answer": "0"},
+        [
+            "images=image",
+            "prompt=question-with-choices(question, options)",
+            "response=choice-by-index(options, answer)",
+        ],
+    ),
+    "a solution beside the value that it comes to": (
+        "sl",
+        {
+            "problem": "What is 2 + 2?",
+            "generated_solution": "We add 2 and 2, and get 4.",
+            "expected_answer": "4",
+        },
+        ["completion=generated_solution", "prompt=problem"],
+    ),
+    "a conversation beside what it was made of": (
+        "sl",
+        {
+            "problem": "What is 2 + 2?",
+            "answer": "4",
+            "messages": [
+                {"role": "user", "content": "What is 2 + 2?"},
+                {"role": "assistant", "content": "We add 2 and 2, and get 4."},
+            ],
+        },
+        ["completion=last-assistant(messages)", "prompt=before-last-assistant(messages)"],
+    ),
+    "an answer with its aliases, in lower case as well": (
+        "sl",
+        {
+            "question": "What grows in wet soil?",
+            "answer": {"aliases": ["Alder"], "value": "Alder", "normalized_value": "alder"},
+        },
+        ["completion=answer.value", "prompt=question"],
+    ),
+    "two answers beside ids of two": (
+        "dpo",
+        {
+            "history": "What grows in wet soil?",
+            "root_id_A": "a",
+            "root_id_B": "b",
+            "score_A": 9,
+            "score_B": 2,
+            "human_ref_A": "Alder and ash do.",
+            "human_ref_B": "Stones do, I think.",
+        },
+        [
+            "chosen=best-by-rating([human_ref_A, human_ref_B], [score_A, score_B])",
+            "prompt=history",
+            "rejected=worst-by-rating([human_ref_A, human_ref_B], [score_A, score_B])",
+        ],
+    ),
+    "a transcript of user and assistant": (
+        "sl",
+        {"chat": "USER: What is it?\n\n\nASSISTANT: Alder.\n\nUSER: Why?\n\nASSISTANT: Water."},
+        ["completion=last-assistant(chat)", "prompt=before-last-assistant(chat)"],
+    ),
+    "a correct and an incorrect answer": (
+        "dpo",
+        {"question": "What is it?", "correct_answer": "A cat.", "incorrect_answer": "A dog."},
+        ["chosen=correct_answer", "prompt=question", "rejected=incorrect_answer"],
+    ),
+    "a premise and a hypothesis": (
+        "sl",
+        {"premise": "A man digs.", "hypothesis": "A man is outside.", "label": "entailment"},
+        ["completion=label", "prompt=join-nonempty(hypothesis, premise)"],
+    ),
+    "inputs that are empty": (
+        "sl",
+        {
+            "instruction": "Name two trees of the wet.",
+            "instances": [{"input": "", "output": "Alder and ash."}],
+        },
+        ["completion=first-of-list(instances[*].output)", "prompt=instruction"],
+    ),
     "another language": (
         "sl",
         {"問題": "月は何ですか", "回答": "衛星です", "出典": "自作"},
@@ -306,6 +384,26 @@ UNFIT = {
     ),
     "no pictures": ("vlm", {"question": "Is it?", "answer": "no"}, "rows hold no picture; for"),
     "one answer": ("dpo", {"prompt": "A tree?", "completion": "Oak."}, "nothing tells two answers"),
+    "an answer that is a yes or no": (
+        "sl",
+        {"question": "does it grow", "answer": True, "passage": "Alder grows in wet soil."},
+        "question asks, but no column answers in words",
+    ),
+    "an answer that is a number, beside the name of a template": (
+        "vlm",
+        {"template": "subtraction", "question": "How many?", "image": PICTURE, "label": 3},
+        "question asks, but no column answers in words",
+    ),
+    "a text and its title": (
+        "sl",
+        {"title": "The alder", "text": "The alder is a tree that grows in wet soil."},
+        "no column answers in words what another asks",
+    ),
+    "choices that are counted from 1": (
+        "sl",
+        {"sentence": "Ann gave Bea it.", "option1": "Ann", "option2": "Bea", "answer": 1},
+        "no column answers in words what another asks",
+    ),
     "a box for an answer": (
         "vlm",
         {"image": PICTURE, "instruction": "Click on save.", "bbox": [1, 2, 3, 4]},
@@ -332,6 +430,146 @@ def test_two_answers_of_which_nothing_says_which_is_better_are_open() -> None:
     assert isinstance(found, tuple)
     assert clear_choice(found) is None
     assert {one.flags[1] for one in found} == {"chosen=response_j", "chosen=response_k"}
+
+
+@pytest.mark.parametrize("goal", ["sl", "dpo"])
+@pytest.mark.parametrize("names", [("a", "b"), ("b", "a"), ("A", "B")], ids=str)
+def test_letters_say_nothing_of_answers(goal: str, names: tuple[str, str]) -> None:
+    one, other = names
+    row = {"question": "What is moss?", one: "It is a small plant.", other: "It is a big fish."}
+
+    found = suggest_mapping([row], goal=goal)
+
+    assert isinstance(found, tuple)
+    assert clear_choice(found) is None
+    assert abs(found[0].score - found[1].score) < 0.4
+
+
+@pytest.mark.parametrize("mark", ["label", "preference", "better", "preferred"])
+@pytest.mark.parametrize("names", [("a", "b"), ("response_1", "response_2")], ids=str)
+def test_a_mark_of_0_and_1_may_count_from_0_or_say_that_the_first_is_better(
+    names: tuple[str, str], mark: str
+) -> None:
+    one, other = names
+    rows = [
+        {"prompt": f"Name tree {n}?", one: f"Oak {n}.", other: f"Salt {n}.", mark: n % 2}
+        for n in range(4)
+    ]
+
+    found = suggest_mapping(rows, goal="dpo")
+
+    assert isinstance(found, tuple)
+    assert clear_choice(found) is None
+    both = f"[{one}, {other}], {mark})"
+    assert {flag for each in found[:2] for flag in each.flags if "chosen=" in flag} == {
+        f"chosen=choice-by-index({both}",
+        f"chosen=other-than-choice({both}",
+    }
+
+
+@pytest.mark.parametrize(
+    ("names", "mark"),
+    [
+        (("response_0", "response_1"), "label"),
+        (("a", "b"), "better_id"),
+        (("a", "b"), "winner"),
+        (("a", "b"), "chosen_index"),
+    ],
+    ids=str,
+)
+def test_a_mark_that_is_a_number_of_the_answers_is_clear(names: Any, mark: str) -> None:
+    one, other = names
+    rows = [
+        {"prompt": f"Name tree {n}?", one: f"Oak {n}.", other: f"Salt {n}.", mark: n % 2}
+        for n in range(4)
+    ]
+
+    found = suggest_mapping(rows, goal="dpo")
+
+    assert isinstance(found, tuple)
+    assert clear_choice(found) is found[0]
+    assert f"chosen=choice-by-index([{one}, {other}], {mark})" in found[0].flags
+
+
+@pytest.mark.parametrize(
+    ("right", "beside"),
+    [
+        ("accepted", {"other_answers": ["It is a big fish."]}),
+        ("accepted", {"other_answers": "It is a big fish."}),
+        ("accepted_answer", {"answers": ["It is a big fish.", "It is a small plant."]}),
+        ("best_answer", {"answers": ["It is a big fish."], "incorrect_answers": ["A fish."]}),
+        ("answer", {"alternative_answers": ["It is a big fish."]}),
+    ],
+    ids=str,
+)
+def test_the_accepted_answer_comes_before_others(right: str, beside: dict[str, Any]) -> None:
+    row = {"question": "What is moss?", **beside, right: "It is a small plant."}
+
+    found = suggest_mapping([row], goal="sl")
+
+    assert isinstance(found, tuple)
+    assert clear_choice(found) is found[0]
+    assert found[0].flags == ("--map", f"completion={right}", "--map", "prompt=question")
+
+
+@pytest.mark.parametrize(
+    "mark",
+    [
+        {"label": True},
+        {"good": False},
+        {"is_correct": True},
+        {"accepted": 1},
+        {"meta": {"thumbs_up": True}},
+    ],
+    ids=str,
+)
+@pytest.mark.parametrize("goal", ["sl", "sft", "dpo"])
+def test_feedback_on_single_answers_is_neither_learned_nor_a_pair(goal: str, mark: Any) -> None:
+    row = {"prompt": "What is moss?", "completion": "It is a small plant.", **mark}
+
+    found = suggest_mapping([row], goal=goal)
+
+    assert isinstance(found, DoesNotFit)
+    (name,) = mark
+    assert f"{name}" in found.reason
+    assert "good" in found.reason
+
+
+@pytest.mark.parametrize(
+    "beside",
+    [{"label": 3}, {"streaming": True}, {"is_impossible": False}, {"score": 1}, {"label": "cat"}],
+    ids=str,
+)
+def test_what_is_no_feedback_is_passed_over(beside: Any) -> None:
+    row = {"prompt": "What is moss?", "completion": "It is a small plant.", **beside}
+
+    found = suggest_mapping([row], goal="sl")
+
+    assert isinstance(found, tuple)
+    assert found[0].flags == ("--map", "completion=completion", "--map", "prompt=prompt")
+    assert clear_choice(found) is found[0]
+
+
+def test_one_candidate_for_which_next_to_nothing_speaks_is_open() -> None:
+    found = suggest_mapping(
+        [{"image": PICTURE, "objects": {"bbox": [[1, 2]], "n": [3]}}], goal="vlm"
+    )
+
+    assert isinstance(found, tuple)
+    assert len(found) == 1
+    assert clear_choice(found) is None
+
+
+def test_a_spelled_number_that_may_count_from_1_chooses_nothing() -> None:
+    row = {"question": "Which grows?", "choices": ["alder", "stone", "cat"], "label": "1"}
+
+    one = suggest_mapping([row], goal="sl")
+    several = suggest_mapping([row, {**row, "question": "Which eats?", "label": "0"}], goal="sl")
+
+    assert isinstance(one, tuple)
+    assert not any("choice-by-index" in flag for each in one for flag in each.flags)
+    assert isinstance(several, tuple)
+    assert "completion=choice-by-index(choices, label)" in several[0].flags
 
 
 def test_rows_of_a_known_format_need_no_mapping() -> None:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from itertools import islice
 
 from vlm_datakit import formats
 from vlm_datakit.checks import check
-from vlm_datakit.conversation import Conversation, Converted, Message, Rejected, Row, Text
+from vlm_datakit.conversation import Conversation, Converted, Image, Message, Rejected, Row, Text
 from vlm_datakit.errors import SourceError
+from vlm_datakit.images.thumbnail import Pixels, thumbnail
 from vlm_datakit.importing import ImportRequest, check_roots, sources_of
 from vlm_datakit.mapping.parser import settled
 from vlm_datakit.plan import MIB, Plan, SourceFile
@@ -35,12 +37,13 @@ class Turn:
 
 @dataclass(frozen=True, slots=True)
 class Picture:
-    """A picture of a row, without its bytes."""
+    """A picture of a row, without its bytes; ``small`` is how it looks, if that was asked for."""
 
     media_type: str
     bytes: int
     width_px: int
     height_px: int
+    small: Pixels | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +72,11 @@ class Preview:
     rows: tuple[PreviewRow, ...]
 
 
-def preview(request: ImportRequest, count: int = 5) -> Preview:
+#: Tells the width and the height in which each of so many pictures of a row is to be shown.
+Box = Callable[[int], tuple[int, int]]
+
+
+def preview(request: ImportRequest, count: int = 5, box: Box | None = None) -> Preview:
     """Return the first rows of a source, through the same walk as an import.
 
     Of a file on the Hub only ranges are fetched, and held to no digest: it is a look.
@@ -77,6 +84,7 @@ def preview(request: ImportRequest, count: int = 5) -> Preview:
     Args:
         request: What would be imported; its first file is looked at.
         count: How many rows.
+        box: Pictures are decoded, and made as small as it tells; None: they are not.
 
     Raises:
         UsageError, SourceError, RemoteError: as `vlm_datakit.importing.plan_import`.
@@ -107,7 +115,8 @@ def preview(request: ImportRequest, count: int = 5) -> Preview:
         open_beside(file, plan.image_roots, plan.limits, fetched) as pictures,
     ):
         stages = replace(stages_of(plan, pictures), check=check)
-        rows = tuple(map(_row, convert_rows(iter(read_rows), stages)))
+        outcomes = convert_rows(iter(read_rows), stages)
+        rows = tuple(_row(outcome, box) for outcome in outcomes)
     return Preview(file.name, found.format, found.evidence, found.layout, rows)
 
 
@@ -117,7 +126,7 @@ def _first(file: SourceFile, count: int, max_line_bytes: int) -> list[Row | Reje
         return [*islice(read(file, stream, span), count)]
 
 
-def _row(outcome: Converted | Rejected) -> PreviewRow:
+def _row(outcome: Converted | Rejected, box: Box | None) -> PreviewRow:
     if isinstance(outcome, Rejected):
         return PreviewRow(str(outcome.origin), refused=reject_line(outcome))
     conversation: Conversation = outcome.conversation
@@ -125,11 +134,22 @@ def _row(outcome: Converted | Rejected) -> PreviewRow:
         str(outcome.origin),
         tuple(map(_turn, conversation.messages)),
         tuple(map(_turn, conversation.rejected)),
-        tuple(
-            Picture(image.media_type, len(image.data), image.width_px, image.height_px)
-            for image in conversation.images
-        ),
+        _pictures(conversation.images, box),
         tuple(f"{warned.where} {warned.reason}" for warned in outcome.warnings),
+    )
+
+
+def _pictures(images: Sequence[Image], box: Box | None) -> tuple[Picture, ...]:
+    size = box(len(images)) if box is not None and images else None
+    return tuple(
+        Picture(
+            image.media_type,
+            len(image.data),
+            image.width_px,
+            image.height_px,
+            thumbnail(image.data, *size) if size is not None else None,
+        )
+        for image in images
     )
 
 

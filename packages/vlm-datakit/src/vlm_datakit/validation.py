@@ -156,11 +156,22 @@ def validate_import(folder: Path | str, *, read_data: bool = False) -> ImportRep
     )
 
 
+def file_faults(out: Path, manifest: Mapping[str, Any], *, read_data: bool) -> list[str]:
+    """Return what is wrong with the files that a manifest lists: missing, of another size.
+
+    Args:
+        out: The folder of a finished import.
+        manifest: As `vlm_datakit.shards.manifest.read_manifest` returns it.
+        read_data: Also hash every file.
+    """
+    files = [shard for split in manifest["splits"].values() for shard in split["shards"]]
+    files += manifest["rejects"]["files"]
+    return [fault for file in files if (fault := _file_fault(out, file, read_data=read_data))]
+
+
 def _faults(out: Path, manifest: Mapping[str, Any], *, read_data: bool) -> list[str]:
     splits = manifest["splits"]
-    files = [shard for split in splits.values() for shard in split["shards"]]
-    files += manifest["rejects"]["files"]
-    faults = [fault for file in files if (fault := _file_fault(out, file, read_data=read_data))]
+    faults = file_faults(out, manifest, read_data=read_data)
     if read_data and not faults:
         faults = [fault for name in splits for fault in _row_faults(out, name, splits[name])]
     return faults

@@ -25,13 +25,14 @@ COMMANDS = {
     "popular": ("looking", "List data sets for a first look, by kind."),
     "info": ("looking", "Tell what a data set on the Hub is, without its data."),
     "preview": ("previewing", "Show the first rows as an import would make them."),
+    "push": ("pushing", "Put a finished import on the Hugging Face Hub; private by default."),
     "sample": ("sampling", "Write sample rows with really drawn pictures, some broken."),
 }
 _OUTPUT_FAULTS = frozenset(
     {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES, errno.EPERM, errno.EIO}
     | {errno.ENAMETOOLONG, errno.ENOTDIR, errno.EISDIR, errno.ELOOP, errno.EMFILE}
 )
-_RESUMES = frozenset({"import", "finish"})
+_RESUMES = frozenset({"import", "finish", "push"})
 _PIPE_CLOSED, _INTERRUPTED = 141, 130
 
 

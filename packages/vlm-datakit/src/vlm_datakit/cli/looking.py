@@ -13,6 +13,7 @@ from vlm_datakit.cli.talk import say
 
 if TYPE_CHECKING:
     from vlm_datakit.hub.describing import HubConfig, HubInfo
+    from vlm_datakit.hub.search import Hit
 
 _MB, _FILES_SHOWN = 1_000_000, 3
 _json_option = click.option("--json", "as_json", is_flag=True, help="Print it as JSON.")
@@ -60,31 +61,54 @@ def _config_lines(config: HubConfig) -> list[str]:
 
 
 @click.command("search")
-@click.argument("query")
+@click.argument("query", nargs=-1)
 @click.option("--task", metavar="TASK", help="Of the Hub's, such as visual-question-answering.")
+@click.option("--size", metavar="ROWS", help="As its card states it: <1K, 1K-10K, ... >1T.")
+@click.option("--license", "--licence", metavar="NAME", help="Such as mit or apache-2.0.")
+@click.option("--language", multiple=True, metavar="CODE", help="Such as de; repeatable.")
+@click.option("--author", metavar="OWNER", help="Who has it on the Hub.")
+@click.option("--gated/--not-gated", default=None, help="Those that ask for consent, or do not.")
 @click.option(
     "--sort",
     type=click.Choice(["trending", "downloads", "likes", "modified", "created"]),
     default="trending",
     show_default=True,
 )
-@click.option("--limit", default=20, show_default=True, type=click.IntRange(1, 10_000))
+@click.option("-n", "--limit", default=20, show_default=True, type=click.IntRange(1, 1000))
+@click.option("--page", default=1, show_default=True, type=click.IntRange(1, 1000))
 @_json_option
-def search_command(query: str, *, as_json: bool, **given: Any) -> None:
-    """Find data sets on the Hub by words in their names."""
-    from vlm_datakit.hub.search import search
+def search_command(query: tuple[str, ...], *, as_json: bool, **given: Any) -> None:
+    """Find data sets on the Hub by words in their names, and by what their cards state."""
+    from vlm_datakit.hub.search import Filters, search
 
-    hits = search(query, **given)
+    words = " ".join(query)
+    filters = Filters(
+        languages=given.pop("language"), **{name: given.pop(name) for name in _FILTERS}
+    )
+    found = search(words, filters, **given)
     if as_json:
-        print_json({"query": query, "hits": [asdict(hit) for hit in hits]})
+        print_json({"query": words, **asdict(found)})
         return
-    for hit in hits:
-        gate = "gated" if hit.gated else ""
-        _print(
-            f"{hit.repo:<56} {hit.downloads or 0:>10,} downloads {hit.likes or 0:>6,} likes {gate}"
-        )
-    if not hits:
-        say(f"no data set on the Hub for {query}")
+    for hit in found.hits:
+        _print(_hit_line(hit))
+    if not found.hits:
+        say(f"no data set on the Hub for {words or 'that'}{_on_page(found.page)}")
+    if found.more:
+        say(f"more with --page {found.page + 1}")
+
+
+_FILTERS = ("task", "size", "license", "author", "gated")
+
+
+def _on_page(page: int) -> str:
+    return f" on page {page}" if page > 1 else ""
+
+
+def _hit_line(hit: Hit) -> str:
+    facts = [hit.size or "", hit.license or "", "gated" if hit.gated else ""]
+    counts = f"{hit.downloads or 0:>10,} downloads {hit.likes or 0:>6,} likes"
+    changed = (hit.last_modified or "")[:10]
+    return f"{hit.repo:<56} {counts}  {changed:<10}  {', '.join(filter(None, facts))}"
 
 
 @click.command("popular")

@@ -23,12 +23,14 @@ from vlm_datakit.cli.options import (
     split_option,
     with_datasets_option,
 )
+from vlm_datakit.cli.pictures import MOST_ABREAST, abreast, canvas, drawn
 from vlm_datakit.cli.talk import say
 from vlm_datakit.errors import UsageError
 from vlm_datakit.lean import import_arrow
 
 if TYPE_CHECKING:
-    from vlm_datakit.previewing import PreviewRow, Turn
+    from vlm_datakit.cli.pictures import Canvas
+    from vlm_datakit.previewing import Preview, PreviewRow, Turn
 
 _TEXT_CHARS = 300
 
@@ -43,6 +45,7 @@ _TEXT_CHARS = 300
 @with_datasets_option
 @image_root_option
 @picture_options
+@click.option("--no-pictures", is_flag=True, help="Draw no pictures; a terminal shows them small.")
 @click.option("--json", "as_json", is_flag=True, help="Print the rows as JSON, texts in full.")
 def command(source: str, **given: Any) -> None:
     """Show the first rows as an import would make them: turns, pictures, refusals.
@@ -68,14 +71,34 @@ def command(source: str, **given: Any) -> None:
         config=given["config"],
         with_datasets=given["with_datasets"],
     )
-    found = preview(request, given["count"])
     if given["as_json"]:
-        print_json(asdict(found))
+        print_json(_plain(preview(request, given["count"])))
         return
+    paper = None if given["no_pictures"] else canvas()
+    found = preview(request, given["count"], paper.box if paper else None)
     say(f"{found.file}: read as {found.format} ({found.evidence}), {found.layout}")
     for row in found.rows:
-        for line in _lines(row):
+        origin, *lines = _lines(row)
+        click.echo(printable(origin))
+        for line in _drawn(row, paper) if paper else ():
+            click.echo(f"  {line}")
+        for line in lines:
             click.echo(printable(line))
+
+
+def _plain(found: Preview) -> dict[str, Any]:
+    """Return a preview as JSON has it: without pixels."""
+    facts = asdict(found)
+    for row in facts["rows"]:
+        for picture in row["pictures"]:
+            del picture["small"]
+    return facts
+
+
+def _drawn(row: PreviewRow, paper: Canvas) -> list[str]:
+    small = [picture.small for picture in row.pictures[:MOST_ABREAST] if picture.small is not None]
+    true = paper.has_true_colour
+    return abreast([(each.width, drawn(each, has_true_colour=true)) for each in small])
 
 
 def _lines(row: PreviewRow) -> list[str]:

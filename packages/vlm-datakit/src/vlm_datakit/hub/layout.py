@@ -42,10 +42,15 @@ Splits = Mapping[str, tuple[str, ...]]
 
 
 class Layout(NamedTuple):
-    """The configs of a repository, each with its splits; ``default`` is the one meant by none."""
+    """The configs of a repository, each with its splits; ``default`` is the one meant by none.
+
+    ``unmatched`` are what the card says of files that are not there, by config and split; a
+    config whose card names no file at all is there without a split.
+    """
 
     configs: Mapping[str, Splits]
     default: str | None
+    unmatched: Mapping[str, Splits] = {}
 
 
 def is_rows(path: str) -> bool:
@@ -81,17 +86,20 @@ def layout_of(paths: Iterable[str], card: Mapping[str, Any], *, unnamed: bool = 
     if not configs:
         return Layout({DEFAULT: _by_names(files, unnamed=unnamed)}, DEFAULT)
     found: dict[str, Splits] = {}
+    unmatched: dict[str, Splits] = {}
     default = None
     for config in configs if isinstance(configs, list) else [configs]:
         if not isinstance(config, dict):
             raise SourceError("README.md: each of its configs has to be a mapping")
         name = str(config.get("config_name", DEFAULT))
-        found[name] = _of_config(files, config)
+        found[name], missing = _of_config(files, config)
+        if missing is not None:
+            unmatched[name] = missing
         if config.get("default"):
             default = name
     if default is None:
         default = next(iter(found)) if len(found) == 1 else (DEFAULT if DEFAULT in found else None)
-    return Layout(found, default)
+    return Layout(found, default, unmatched)
 
 
 def converted_layout(paths: Iterable[str]) -> Layout:
@@ -122,17 +130,25 @@ def chosen(layout: Layout, config: str | None, split: str, shown: str) -> dict[s
         shown: The repository, for errors.
 
     Raises:
-        SourceError: for a config or a split that is not there, or one that could be read in two
-            ways; with the names of those there are.
+        SourceError: for a config or a split that is not there, one of which files are not there
+            that the card names, or one that could be read in two ways; with the names of those
+            there are.
     """
-    splits = _config_of(layout, config, shown)
-    if split == "all":
-        wanted = [name for name, files in splits.items() if files]
-    else:
-        wanted = _named(splits, split)
+    name = _config_of(layout, config, shown)
+    splits, unmatched = layout.configs[name], layout.unmatched.get(name, {})
+    is_all = split == "all"
+    for missed in unmatched if is_all else _named(unmatched, split):
+        patterns = ", ".join(unmatched[missed][:_SHOWN])
+        raise SourceError(
+            f"{shown}: no file for the split {missed}: README.md names {patterns}, "
+            "and none is called so"
+        )
+    wanted = [each for each in splits if splits[each]] if is_all else _named(splits, split)
     if not wanted:
-        known = ", ".join(name for name, files in splits.items() if files) or "none by its names"
-        more = f" in config {config}" if config else ""
+        known = ", ".join(each for each, files in splits.items() if files) or "none by its names"
+        if not splits and name in layout.unmatched:
+            known = "none: the data_files of its README.md are empty"
+        more = f" in config {name}" if name != DEFAULT else ""
         cure = "" if any(splits.values()) else FALL_BACK
         raise SourceError(f"{shown}: no split {split}{more}; splits: {known}{cure}")
     for name in wanted:
@@ -168,10 +184,10 @@ def meant(layout: Layout, split: str) -> bool:
     return layout.default is not None and bool(_named(layout.configs[layout.default], split))
 
 
-def _config_of(layout: Layout, config: str | None, shown: str) -> Splits:
+def _config_of(layout: Layout, config: str | None, shown: str) -> str:
     name = layout.default if config is None else config
     if name is not None and name in layout.configs:
-        return layout.configs[name]
+        return name
     known = ", ".join([*layout.configs][: 5 * _SHOWN])
     what = f"no config {config}" if config else "several configs; name one with --config"
     raise SourceError(f"{shown}: {what}; configs: {known}")
@@ -183,29 +199,37 @@ def _named(splits: Splits, split: str) -> list[str]:
     return [name for name in (split, word_for) if splits.get(name)][:1]
 
 
-def _of_config(files: Sequence[str], config: Mapping[str, Any]) -> Splits:
+def _of_config(files: Sequence[str], config: Mapping[str, Any]) -> tuple[Splits, Splits | None]:
+    """Return the splits of a config, and what the card says of files that are not there."""
     folder = str(config.get("data_dir") or "").strip("/").removeprefix("./")
     if folder:
         files = [file for file in files if file.startswith(f"{folder}/")]
     wanted = config.get("data_files")
-    if not wanted:
+    if wanted is None:
         below = len(folder) + 1 if folder else 0
         named = _by_names([file[below:] for file in files])
         return {
             split: tuple(f"{folder}/{f}" if folder else f for f in named[split]) for split in named
-        }
+        }, None
     splits: dict[str, tuple[str, ...]] = {}
+    unmatched: dict[str, tuple[str, ...]] = {}
     for split, patterns in _patterns(wanted):
-        matches = [_matching(files, folder, pattern) for pattern in patterns]
+        found = {pattern: _matching(files, folder, pattern) for pattern in patterns}
         splits[split] = (
             *splits.get(split, ()),
-            *dict.fromkeys(f for found in matches for f in found),
+            *dict.fromkeys(f for matches in found.values() for f in matches),
         )
-    return splits
+        missing = [each for each in found if not found[each]]
+        named_so = [each for each in missing if not _WILDCARD.search(each)]
+        if missing and (named_so or not splits[split]):
+            unmatched[split] = (*unmatched.get(split, ()), *(named_so or missing))
+    return splits, unmatched if unmatched or not splits else None
 
 
 def _patterns(wanted: Any) -> list[tuple[str, list[str]]]:
     """Return the patterns of each split, as the card spells them in one of its four ways."""
+    if not wanted:
+        return []
     if isinstance(wanted, str):
         return [("train", [wanted])]
     if isinstance(wanted, dict):
@@ -247,6 +271,7 @@ def _glob(pattern: str) -> str:
     return rule
 
 
+_WILDCARD = re.compile(r"[*?[]")
 _WILD = {"**/": r"(?:.*/)?", "**": r".*", "*": r"[^/]*", "?": r"[^/]"}
 
 

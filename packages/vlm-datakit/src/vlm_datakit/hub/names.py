@@ -76,6 +76,22 @@ def hub_name(name: str) -> HubName | None:
     return HubName(match["repo"], match["revision"], match["path"])
 
 
+def repo_name(name: str) -> str:
+    """Return the name of a repository that is to be written to.
+
+    Raises:
+        UsageError: for anything but ``OWNER/NAME``.
+
+    Example:
+        >>> repo_name("owner/name")
+        'owner/name'
+    """
+    plain = name.removeprefix(PREFIX)
+    if not re.fullmatch(_REPO, plain, re.ASCII):
+        raise UsageError(f"{name}: a data set on the Hub is named OWNER/NAME")
+    return plain
+
+
 def pinned(address: str) -> Pinned | None:
     """Return the file that an address of a plan names; None for any other.
 

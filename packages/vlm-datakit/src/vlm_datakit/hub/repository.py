@@ -63,19 +63,38 @@ def look_up(name: HubName) -> Repository:
     api = HfApi(token=token())
     with speaking_of(name.repo, f"@{name.revision}" if name.revision else ""):
         info = tried(lambda: api.dataset_info(name.repo, revision=name.revision))
-        files = _tree(api, info.id, info.sha or "")
-    card = dict[str, Any](vars(info.card_data)) if info.card_data else {}
+        files = files_at(api, info.id, info.sha or "")
     facts = {key: getattr(info, key, None) for key in _FACTS}
-    if name.path is None and not any(map(is_rows, files)):
+    if name.path is not None:  # whatever the card says
+        return Repository(info.id, info.sha or "", files, _NONE, {}, facts)
+    card = _card(info)
+    if not any(map(is_rows, files)):
         return _converted(api, Repository(info.id, info.sha or "", files, _NONE, card, facts))
     return Repository(info.id, info.sha or "", files, layout_of(files, card), card, facts)
+
+
+def _card(info: Any) -> dict[str, Any]:
+    """Return the card as the Hub has read it.
+
+    Raises:
+        SourceError: if it is no mapping.
+    """
+    given = info.card_data
+    if not given:
+        return {}
+    if not hasattr(given, "to_dict"):
+        raise SourceError(
+            f"{info.id}: README.md: the YAML at its head is no mapping; name a file with ::FILE"
+        )
+    return dict(vars(given))
 
 
 _FACTS = ("private", "gated", "disabled", "downloads", "likes", "tags", "last_modified")
 _NONE = Layout({}, None)
 
 
-def _tree(api: HfApi, repo: str, commit: str) -> dict[str, HubFile]:
+def files_at(api: HfApi, repo: str, commit: str) -> dict[str, HubFile]:
+    """Return the files of a repository at a commit; one question for each 1,000."""
     from huggingface_hub import RepoFile
 
     entries = tried(
@@ -104,7 +123,7 @@ def _converted(api: HfApi, own: Repository) -> Repository:
     try:
         with speaking_of(own.repo, f"@{CONVERTED}"):
             info = tried(lambda: api.dataset_info(own.repo, revision=CONVERTED))
-            files = _tree(api, own.repo, info.sha or "")
+            files = files_at(api, own.repo, info.sha or "")
     except SourceError as error:
         if not isinstance(error.__cause__, RevisionNotFoundError):
             raise

@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from difflib import get_close_matches
+from json import JSONDecodeError
 from typing import Any, NamedTuple, TypeVar
 
 from vlm_datakit.errors import OutputError, RemoteError, SourceError, VlmDataKitError
@@ -31,6 +32,11 @@ def endpoint() -> str:
     from huggingface_hub import constants
 
     return constants.ENDPOINT
+
+
+def page_of(repo: str) -> str:
+    """Return where a person can see a data set."""
+    return f"{endpoint()}/datasets/{repo}"
 
 
 #: What no server can be blamed for: it goes on as the traceback that it is.
@@ -75,10 +81,75 @@ def speaking_of(repo: str, what: str = "") -> Iterator[None]:
     """
     try:
         yield
-    except (VlmDataKitError, *_BUGS):
+    except VlmDataKitError:
+        raise
+    except _BUGS as error:
+        if _is_of_the_client(error):
+            raise _strange(f"{repo}{what}") from error
         raise
     except Exception as error:
         raise _judged(error, repo, what) from error
+
+
+@contextmanager
+def writing(repo: str) -> Iterator[None]:
+    """Turn what huggingface_hub raises inside into errors of ours, where something is written.
+
+    Args:
+        repo: The repository.
+
+    Raises:
+        SourceError: if the Hub does not know the token, or that has not the right.
+        OutputError: if the name is taken, space is short, or somebody else wrote meanwhile.
+        RemoteError: if the Hub does not answer.
+    """
+    from huggingface_hub.errors import HfHubHTTPError
+
+    with speaking_of(repo):
+        try:
+            yield
+        except VlmDataKitError:
+            raise
+        except Exception as error:
+            for cause in _causes(error):
+                if isinstance(cause, HfHubHTTPError):
+                    refused = _WRITES.get(cause.response.status_code)
+                    if refused is not None:
+                        raise _refused_to_write(repo, refused, cause) from error
+            if isinstance(error, ValueError) and "LFS batch" in str(error):
+                said = str(error).rpartition("`")[2].strip()  # of many files the last
+                raise OutputError(f"{repo}: the Hub takes no files: {said}") from error
+            raise
+
+
+#: What a refusal to write means, by its status.
+_WRITES = {
+    402: "the Hub wants to be paid for it",
+    _FORBIDDEN: "your token may not write there: it needs the right to write for that owner",
+    409: "the name is taken by now; run again to look at it",
+    412: "somebody else wrote there meanwhile; run again to look at it",
+    413: "more than the Hub takes",
+}
+
+
+def _refused_to_write(repo: str, words: str, error: Any) -> Exception:
+    said = f" (the Hub says: {error.server_message})" if error.server_message else ""
+    kind = SourceError if error.response.status_code == _FORBIDDEN else OutputError
+    return kind(f"{repo}: {words}{said[:300]}")
+
+
+def _is_of_the_client(error: BaseException) -> bool:
+    """Whether huggingface_hub itself stumbled: over an answer of another form than the Hub's."""
+    at = error.__traceback__
+    while at is not None and at.tb_next is not None:
+        at = at.tb_next
+    module = at.tb_frame.f_globals.get("__name__", "") if at is not None else ""
+    return str(module).partition(".")[0] == "huggingface_hub"
+
+
+def _strange(shown: str) -> Exception:
+    words = "answers with something that is not the Hub's; is it reached, and not a page before it?"
+    return _passing(f"{shown}: {endpoint()} {words}")
 
 
 def _judged(error: BaseException, repo: str, what: str) -> Exception:
@@ -98,6 +169,13 @@ def _judged(error: BaseException, repo: str, what: str) -> Exception:
         return RemoteError(f"{shown}: {asked}{_cached_words(repo)}")
     if isinstance(error, errors.HFValidationError):
         return SourceError(f"{shown}: no name that the Hub could know")
+    return _of_the_line(error, shown)
+
+
+def _of_the_line(error: BaseException, shown: str) -> Exception:
+    causes = [*_causes(error)]
+    if any(isinstance(cause, JSONDecodeError) for cause in causes):
+        return _strange(shown)
     if any(map(_is_of_the_line, causes)):
         words = _words(causes[-1])
         return _passing(f"{shown}: {endpoint()} does not answer ({words}); run again")
@@ -118,7 +196,7 @@ class _Answered(NamedTuple):
     @property
     def page(self) -> str:
         """Return where a person can see the data set."""
-        return f"{endpoint()}/datasets/{self.repo}"
+        return page_of(self.repo)
 
 
 def _of_answer(answer: _Answered) -> Exception:

@@ -17,6 +17,7 @@ from vlm_datakit.turns import list_field, text_field
 
 _FIRST = frozenset({"a", "A", "model_a", "response_a", "assistant_a"})
 _SECOND = frozenset({"b", "B", "model_b", "response_b", "assistant_b"})
+_DIGITS = 6  # of a spelled number; there are no more choices
 #: Marks that name one of two answers.
 MARKS = _FIRST | _SECOND
 
@@ -58,10 +59,12 @@ def class_name(label: Found) -> str:
 
 
 def choice_by_index(choices: Found, index: Found) -> Any:
-    """Return the choice that a whole number names, counted from 0.
+    """Return the choice that a whole number names, or a text that spells one; counted from 0.
 
     Example:
         >>> choice_by_index(Found(["steam", "ice"], "$.choices"), Found(1, "$.answer"))
+        'ice'
+        >>> choice_by_index(Found(["steam", "ice"], "$.choices"), Found("1", "$.answer"))
         'ice'
     """
     given = list_field(choices.value, choices.where)
@@ -196,9 +199,11 @@ def _number(value: Any, where: str) -> float:
 
 
 def _index(index: Found, count: int) -> int:
-    number = index.value
+    given = index.value
+    is_spelled = isinstance(given, str) and given.isascii() and given.isdigit()
+    number = int(given) if is_spelled and len(given) <= _DIGITS else given
     if isinstance(number, bool) or not isinstance(number, int) or not 0 <= number < count:
-        seen = f"{quoted(number)}, of {count} choices"
+        seen = f"{quoted(given)}, of {count} choices"
         raise RowError(Reason.CHOICE_UNDECIDED, index.where, seen)
     return number
 

@@ -24,11 +24,12 @@ _SPEAKERS = {
     "tool": "tool",
     "observation": "tool",
 }
-# How each turn of a transcript begins: hh-rlhf, guanaco, pixmo-cap-qa.
+# How each turn of a transcript begins: hh-rlhf, guanaco, pixmo-cap-qa, glaive.
 _TRANSCRIPTS = (
     re.compile(r"(?:\A\s*|\n\n)(Human|Assistant):"),
     re.compile(r"### (Human|Assistant):"),
     re.compile(r"\[(USER|ASSISTANT)\]"),
+    re.compile(r"(?:\A\s*|\n\n)(USER|User|ASSISTANT|Assistant):"),
 )
 Messages = list[Mapping[str, Any]]
 
@@ -51,9 +52,9 @@ def sharegpt(turns: Found, *, places: bool = False) -> Messages:
 def transcript(text: Found) -> Messages:
     r"""Return the turns of a text that begin with ``Human:``, ``### Human:`` or ``[USER]``.
 
-    The text must begin with such a tag; ``Human:`` must stand behind an empty line. White
-    space at both ends of a turn goes. An ``Assistant:`` with nothing behind it, at the end,
-    is where the answer comes, and no turn.
+    The text must begin with such a tag; ``Human:``, or ``User:``, must stand behind an empty
+    line. White space at both ends of a turn goes. An ``Assistant:`` with nothing behind it, at
+    the end, is where the answer comes, and no turn.
 
     Example:
         >>> text = "\n\nHuman: Hi\n\nAssistant: Hello.\n\nHuman: 2 + 2?\n\nAssistant:"
@@ -222,7 +223,7 @@ def _turn(value: Any, where: str, *, places: bool) -> Mapping[str, Any]:
 def _turns(pieces: list[str], where: str) -> Messages:
     """Return the turns of a transcript that was split at its tags."""
     tags, texts = pieces[1::2], [text.strip() for text in pieces[2::2]]
-    speakers = ["user" if tag in ("Human", "USER") else "assistant" for tag in tags]
+    speakers = ["user" if tag in ("Human", "USER", "User") else "assistant" for tag in tags]
     if not texts[-1] and speakers[-1] == "assistant":
         speakers, texts = speakers[:-1], texts[:-1]
     expected = ["user", "assistant"] * len(speakers)

@@ -14,7 +14,11 @@ _LANGUAGES = frozenset(
 )
 #: Names that say nothing of their own: what lies in `answers.text` is an answer.
 _GENERIC = frozenset({"text", "value", "content", "body", "raw", "string", "str", "data", "item"})
-_SPOILT = frozenset({"original", "raw", "old", "wrong", "incorrect", "bad", "noisy", "draft"})
+_SPOILT = frozenset(
+    {"original", "raw", "old", "wrong", "incorrect", "bad", "noisy", "draft"}
+    | {"other", "alternative", "alternate", "additional", "extra"}
+    | {"expected", "final", "predicted", "normalized"}
+)
 
 #: What a column with such a word in its name is likely to be, from 1 to 6.
 WORDS: dict[str, dict[str, float]] = {
@@ -36,7 +40,9 @@ WORDS: dict[str, dict[str, float]] = {
         **dict.fromkeys(("response", "answer", "output", "completion"), 6),
         **dict.fromkeys(("target", "reply", "solution", "respond"), 5.5),
         **dict.fromkeys(("assistant", "gpt", "bot", "caption", "summary", "translation"), 5),
+        "recaption": 5,
         **dict.fromkeys(("truth", "groundtruth", "gt", "gold", "reference", "transcription"), 4.5),
+        "accepted": 4.5,
         **dict.fromkeys(("sql", "highlight", "abstract", "transcript", "parse"), 4.5),
         **dict.fromkeys(("description", "latex", "formula", "markdown", "html", "result"), 4),
         **dict.fromkeys(("a", "alt", "sentence", "report", "ocr", "story"), 3.5),
@@ -52,12 +58,14 @@ WORDS: dict[str, dict[str, float]] = {
     },
     "context": {
         **dict.fromkeys(("context", "background", "passage", "knowledge", "kontext"), 5),
+        "hypothesis": 4,
         **dict.fromkeys(("input", "document", "article", "contexto", "contexte", "schema"), 4),
         **dict.fromkeys(("hint", "paragraph", "evidence", "title", "post"), 3),
         **dict.fromkeys(("输入", "上下文", "背景", "入力", "입력", "entrada", "masukan"), 4),
     },
     "caption": {
         **dict.fromkeys(("caption", "description", "alt", "sentence", "transcription"), 2),
+        "recaption": 2,
         **dict.fromkeys(("latex", "formula", "ocr"), 2),
         **dict.fromkeys(("label", "class", "text", "title", "markdown", "html"), 1),
         **dict.fromkeys(("parse", "truth", "cls", "species", "emotion", "diagnosis"), 1),
@@ -66,12 +74,13 @@ WORDS: dict[str, dict[str, float]] = {
     "chosen": {
         **dict.fromkeys(("chosen", "preferred", "accepted", "winner", "winning"), 6),
         **dict.fromkeys(("better", "best", "positive", "pos", "good", "win", "accept"), 5),
-        **dict.fromkeys(("selected", "favored", "favoured", "desired"), 5),
+        **dict.fromkeys(("selected", "favored", "favoured", "desired", "correct"), 5),
     },
     "rejected": {
         **dict.fromkeys(("rejected", "dispreferred", "loser", "losing", "unpreferred"), 6),
         **dict.fromkeys(("worse", "worst", "negative", "neg", "bad", "lose", "reject"), 5),
         **dict.fromkeys(("unselected", "disfavored", "disfavoured", "undesired"), 5),
+        **dict.fromkeys(("discarded", "incorrect", "wrong"), 5),
     },
     "mark": {
         **dict.fromkeys(("better", "preferred", "preference", "winner", "choice", "best"), 5),
@@ -111,8 +120,8 @@ _META = frozenset(
         "model", "name", "no", "nr", "num", "number", "origin", "page", "path", "perplexity",
         "point", "policy", "provider", "ratio", "region", "repo", "revision", "seed", "set",
         "sha", "similarity", "site", "size", "skill", "source", "split", "stars", "state",
-        "status", "subfield", "subject", "subreddit", "tag", "tags", "test", "tests", "time",
-        "timestamp", "token", "tokens", "topic", "type", "updated", "uri", "url", "uuid",
+        "status", "subfield", "subject", "subreddit", "tag", "tags", "template", "test", "tests",
+        "time", "timestamp", "token", "tokens", "topic", "type", "updated", "uri", "url", "uuid",
         "version", "width", "worker",
     }
 )  # fmt: skip
@@ -156,7 +165,7 @@ def _said(path: str) -> tuple[str, ...]:
     if len(steps) > 1 and (not words or words[-1] in _GENERIC):
         above = words_of(steps[-2])
         if _is_known(above):
-            return above
+            return (*(word for word in words[:-1] if word in _SPOILT), *above)
     while len(words) > 1 and (words[-1] in _COUNTED | _LANGUAGES or words[-1].isdigit()):
         words = words[:-1]
     if len(words) > 1 and words[-1] in _GENERIC and _is_known(words[:-1]):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from itertools import pairwise
 from typing import Any, NamedTuple
 
@@ -28,6 +29,7 @@ _CHATS = frozenset({Holds.MESSAGES, Holds.TURNS, Holds.TRANSCRIPT})
 _ANSWERS = _CHATS | {Holds.TEXT, Holds.TURN, Holds.TEXTS}
 
 
+_INDEXES = frozenset({"choice", "id", "idx", "index", "winner", "winning"})
 _TIES = frozenset({"tie", "draw", "both", "neither"})
 
 
@@ -98,7 +100,7 @@ def _with_common_prompt(pair: Pair) -> Iterator[Offer]:
 
 
 def _pairs(columns: Sequence[Column]) -> Iterator[Pair]:
-    usable = [c for c in columns if not (c.holds == Holds.TEXT and is_coded(c) and _is_said(c))]
+    usable = [c for c in columns if not (c.holds == Holds.TEXT and _is_said(c))]
     yield from _named(usable)
     yield from _unnamed(usable)
     yield from _untold(usable)
@@ -113,7 +115,12 @@ def _pairs(columns: Sequence[Column]) -> Iterator[Pair]:
 
 
 def _is_said(column: Column) -> bool:
-    return is_meta(column.path)
+    """Whether texts are something said about a row, such as the id of an answer."""
+    return is_meta(column.path) and (is_coded(column) or not _has_words(column))
+
+
+def _has_words(column: Column) -> bool:
+    return any(isinstance(value, str) and " " in value.strip() for value in values_at(column))
 
 
 def _named(columns: Sequence[Column]) -> Iterator[Pair]:
@@ -205,8 +212,19 @@ def _marked(
             chosen = Entry("chosen", (paths, column.path), how)
             rejected = Entry("rejected", (paths, column.path), other)
             yield Pair(chosen, rejected, score, words, first, are_chats)
+            if how == "choice-by-index" and not _is_index(column, paths):
+                words = f"{column.path} is 1 where {first.path} is better, if it is no number of it"
+                turned = replace(chosen, how=other), replace(rejected, how=how)
+                yield Pair(*turned, score - 0.1, words, first, are_chats)
     if second is not None:
         yield from _scored(columns, first, paths)
+
+
+def _is_index(column: Column, paths: Path) -> bool:
+    """Whether 0 and 1 count answers: by the mark's name, or as the answers' own names do."""
+    if isinstance(paths, str) or not _INDEXES.isdisjoint(words_of(column.path)):
+        return True
+    return [path[-1:] for path in paths] == ["0", "1"]
 
 
 def _deciding(column: Column) -> Iterator[tuple[str, str, float]]:

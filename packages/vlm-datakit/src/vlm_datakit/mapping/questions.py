@@ -49,8 +49,15 @@ def _single(
     if question.paths & answer.paths:
         return None
     score = question.score + answer.score
-    is_weak = question.score < _WEAK and answer.score < -1
+    is_weak = question.score < _WEAK and answer.score < (2 if _is_title(answer) else -1)
     if question.main and (question.score < 0 or is_weak or _ends_with(question, answer, by_path)):
+        return None
+    asks_more = weight("prompt", answer.main) >= 5 and weight("answer", answer.main) <= 0
+    if (
+        asks_more
+        and question.main
+        and weight("prompt", question.main) < weight("prompt", answer.main)
+    ):
         return None
     is_class = answer.how in _NO__CLASS
     if not question.main and answer.score < _MUTE and not is_class:
@@ -76,6 +83,11 @@ def _ends_with(question: Take, answer: Take, by_path: dict[str, Column]) -> bool
     pairs = [(str(a).strip(), str(b).strip()) for a, b in zip(asked, said, strict=False)]
     ending = [a.endswith(b) and len(a) > len(b) > 0 for a, b in pairs]
     return sum(ending) * 2 > len(ending)
+
+
+def _is_title(answer: Take) -> bool:
+    """Whether an answer is the title of a text, which nobody asked for."""
+    return words_of(answer.main)[-1:] == ("title",)
 
 
 _NO__CLASS = ("class-name", "json-sub-field")
@@ -205,7 +217,7 @@ def _chosen(columns: Sequence[Column], choices: tuple[Column, ...], path: Any) -
             continue
         values, key = values_at(column), weight("key", column.path) / 2
         score = 3 + named + key - 4 * (is_meta(column.path) and not key) - column.depth
-        if column.holds == Holds.NUMBER and count and all(_is_index(v, count) for v in values):
+        if not _is_from_1(path) and count and _are_indexes(column, count):
             words = f"{column.path} tells which of {choices[0].path}"
             if key or named or len(_indexes(columns, count)) == 1:
                 yield Take("choice-by-index", (path, column.path), score, words, column.path)
@@ -227,6 +239,20 @@ def _indexes(columns: Sequence[Column], count: int) -> list[Column]:
     """Return the columns of numbers that may tell which of some choices."""
     numbers = [c for c in columns if c.holds == Holds.NUMBER and "[*]" not in c.path]
     return [c for c in numbers if all(_is_index(value, count) for value in values_at(c))]
+
+
+def _is_from_1(path: Any) -> bool:
+    """Whether the names of choices count from 1, and so perhaps what tells the right one."""
+    return not isinstance(path, str) and path[0].endswith("1")
+
+
+def _are_indexes(column: Column, count: int) -> bool:
+    """Whether values count choices from 0; spelled ones often count from 1: a 0 tells."""
+    values = values_at(column)
+    if column.holds == Holds.TEXT:
+        spelled = {str(number) for number in range(count)}
+        return "0" in values and all(value in spelled for value in values)
+    return column.holds == Holds.NUMBER and all(_is_index(value, count) for value in values)
 
 
 def _is_index(value: Any, count: int) -> bool:

@@ -21,7 +21,7 @@ from vlm_datakit.mapping.offers import Offer
 from vlm_datakit.mapping.parser import Parse, parser_of
 from vlm_datakit.mapping.preferences import preferences
 from vlm_datakit.mapping.talks import conversations
-from vlm_datakit.mapping.unfit import spread_over_rows, why_unfit
+from vlm_datakit.mapping.unfit import feedback_on, spread_over_rows, unpaired, why_unfit
 
 GOALS = ("vlm", "sl", "dpo", "sft")
 Fields = Mapping[str, Any]
@@ -30,6 +30,7 @@ _ROWS, _TRIED, _KEPT = 60, 60, 8
 _GAP = 0.4  # between the best and one that is as likely
 _LEAST = -2.5
 _SURE = 1.5  # below it, little more than the order of columns speaks
+_SURE_ALONE = 0.8  # where there is no other
 _FORMAT_SCORE = 11.0
 _PIXEL = Image(b"", "image/png", 1, 1)
 
@@ -138,16 +139,18 @@ def suggest_mapping(
 
 
 def clear_choice(suggestions: Sequence[Suggestion]) -> Suggestion | None:
-    """Return the best suggestion if no other is nearly as likely.
+    """Return the best suggestion if enough speaks for it, and no other is nearly as likely.
 
     Example:
         >>> one, other = Suggestion(None, 9, (), "simple"), Suggestion(None, 8.9, (), "qa")
         >>> clear_choice([one, other]) is None, clear_choice([one]) is one
         (True, True)
+        >>> clear_choice([Suggestion(None, 0.5, (), "qa")]) is None
+        True
     """
     best, *others = suggestions
     if not others:
-        return best
+        return best if best.score >= _SURE_ALONE else None
     is_ahead = best.score - others[0].score >= _GAP and best.score >= _SURE
     return best if is_ahead else None
 
@@ -179,7 +182,19 @@ def _suggested(
             tried.append(found)
     tried += _of_formats(rows, goal)
     kept = _distinct(sorted(tried, key=lambda one: -one.suggestion.score))
-    return tuple(kept) if kept else DoesNotFit(goal, why_unfit(columns, goal))
+    if not kept:
+        return DoesNotFit(goal, why_unfit(columns, goal))
+    mark = None if goal == "dpo" else feedback_on(columns, _read(kept[0]))
+    return tuple(kept) if mark is None else DoesNotFit(goal, unpaired(mark))
+
+
+def _read(suggestion: Suggestion) -> frozenset[str]:
+    """Return the columns that a suggestion reads."""
+    entries = suggestion.mapping.entries if suggestion.mapping is not None else ()
+    given = [column for entry in entries for column in entry.columns]
+    return frozenset(
+        path for column in given for path in ((column,) if isinstance(column, str) else column)
+    )
 
 
 def _distinct(tried: Sequence[_Tried]) -> list[Suggestion]:

@@ -29,6 +29,7 @@ _FORM_SCORES = {ImageForm.URL: 1.5, ImageForm.PATH: 1.5, ImageForm.BASE64: 2.5}
 _BEST_FORM = 3.0
 _SHOWN = 50  # values that are looked at
 _ID = re.compile(r"\w*ids?|idx|index|start")
+_RIGHT = frozenset({"accepted", "best", "chosen", "correct", "preferred"})
 _MOST_VOICES = 12  # in a list of answers
 
 
@@ -138,20 +139,28 @@ def _is_persona(column: Column) -> bool:
 
 def answers(columns: Sequence[Column]) -> list[Take]:
     """Return what may be the answer, likeliest first."""
-    tokens = set(token_lists(columns))
+    tokens, lettered = set(token_lists(columns)), _lettered(columns)
     found = list[Take]()
     for column in columns:
         if column.path not in tokens and not column.path.endswith("[*]"):
-            found += _answer(column)
+            found += _answer(column, is_letter=column.path in lettered)
     return sorted(found, key=lambda take: -take.score)
 
 
-def _answer(column: Column) -> Iterator[Take]:
+def _lettered(columns: Sequence[Column]) -> set[str]:
+    """Return columns called ``a`` and ``b``: there ``a`` is no word for an answer."""
+    found = (group for group in groups(columns, Holds.TEXT) if not stem_of(group[0].path))
+    return {column.path for group in found for column in group}
+
+
+def _answer(column: Column, *, is_letter: bool) -> Iterator[Take]:
     path, score = column.path, _answer_score(column)
+    score -= weight("answer", path) * is_letter
     if score < -3 or ("[*]" in path and column.holds != Holds.TEXTS):
         return
     if column.holds == Holds.TEXT and not spells_lists(column):
-        named = " and is called an answer" if weight("answer", path) >= 3 else ""
+        is_called = weight("answer", path) >= 3 and not is_letter
+        named = " and is called an answer" if is_called else ""
         if (key := _json_key(column)) is not None:
             words = f"{path} holds JSON with {key}"
             yield Take("json-sub-field", (path,), score + 1, words, path, key)
@@ -182,6 +191,7 @@ def _answer_score(column: Column) -> float:
     named, asked = weight("answer", path), weight("prompt", path)
     score = named - 0.7 * column.depth - 8 * (weight("rejected", path) > 0)
     score -= 4 * is_meta(path) + 3 * (not column.is_filled)
+    score += 0.5 * (named >= 3 and not _RIGHT.isdisjoint(words_of(path)))
     if named <= 0:
         score -= 1.5 * asks(column) + 2 * (is_coded(column) + is_repeated(column))
         score += _wording(column)

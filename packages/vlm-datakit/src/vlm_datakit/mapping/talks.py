@@ -11,7 +11,7 @@ from vlm_datakit.mapping.offers import Offer, part_facts, pictured, with_system
 from vlm_datakit.mapping.questions import singles
 from vlm_datakit.mapping.takes import Take, lengths_of, pictures, speaker_of, values_at
 
-_CHAT, _TURNS = 13.0, 5.0
+_CHAT, _TURNS = 14.0, 5.0
 _ORDER = 0.15  # too little to decide alone
 
 
@@ -112,6 +112,8 @@ def _pair_score(asked: Column, said: Column, lists: Sequence[Column]) -> float:
     if parent != beside:
         return 0.0
     texts = [one for value in values_at(asked) for one in value if isinstance(one, str)]
+    if sum(bool(text.strip()) for text in texts) * 2 <= len(texts):
+        return 0.0
     asking = sum(text.rstrip().endswith(("?", "\uff1f", "\u061f")) for text in texts) / max(
         1, len(texts)
     )

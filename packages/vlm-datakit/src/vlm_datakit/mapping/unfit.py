@@ -8,6 +8,22 @@ from vlm_datakit.mapping.columns import SPEAKERS, Column, Holds, is_worded
 from vlm_datakit.mapping.names import is_meta, weight, words_of
 from vlm_datakit.mapping.takes import answers, pictures, prompts, token_lists, values_at
 
+# Names of a yes or no to an answer.
+_GOOD = frozenset(
+    {
+        "accepted",
+        "approved",
+        "bad",
+        "chosen",
+        "correct",
+        "desirable",
+        "good",
+        "helpful",
+        "incorrect",
+    }
+    | {"liked", "passed", "preferred", "rejected", "selected", "solved", "thumb", "thumbs"}
+    | {"undesirable", "upvoted", "wrong"}
+)
 _CHATS = frozenset({Holds.MESSAGES, Holds.TURNS, Holds.TRANSCRIPT})
 
 
@@ -30,6 +46,38 @@ def spread_over_rows(columns: Sequence[Column]) -> str | None:
     return None
 
 
+def feedback_on(columns: Sequence[Column], read: frozenset[str] = frozenset()) -> str | None:
+    """Return the column that says of single answers whether they are good, None if none does.
+
+    Args:
+        columns: Of the rows.
+        read: Columns that are read for something else, such as the number of a choice.
+    """
+    for column in columns:
+        is_one = column.holds == Holds.NUMBER and "[*]" not in column.path
+        if is_one and column.path not in read and _is_feedback(column):
+            return column.path
+    return None
+
+
+def _is_feedback(column: Column) -> bool:
+    values, words = values_at(column), {*words_of(column.path)}
+    if not values or not all(value in (0, 1) for value in values):
+        return False
+    if all(isinstance(value, bool) for value in values) and "label" in words:
+        return True
+    are_both = len({*values}) > 1
+    return bool(words & _GOOD) or (are_both and bool(words & {"label", "reward", "score"}))
+
+
+def unpaired(mark: str) -> str:
+    """Return the words for rows of one answer each that a column marks as good or bad."""
+    return (
+        f"{mark} says which answers are good, and the bad ones would be learned too: leave them "
+        "out first, or say what to map"
+    )
+
+
 def why_unfit(columns: Sequence[Column], goal: str) -> str:
     """Return why no mapping was found for a goal."""
     if not columns:
@@ -41,6 +89,8 @@ def why_unfit(columns: Sequence[Column], goal: str) -> str:
         return (
             f"{tokens[0]} are single words with a label or a box each; that is no answer in words"
         )
+    if goal == "dpo" and (mark := feedback_on(columns)) is not None:
+        return f"{mark} says of single answers whether they are good; a pair is two to one prompt"
     if goal == "dpo":
         return "nothing tells two answers of which one is better: no chosen and rejected, no rating"
     return _no_question_or_answer(columns)

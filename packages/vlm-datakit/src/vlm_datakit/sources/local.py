@@ -108,7 +108,10 @@ def _in_hub(
     if name.path is not None:
         if name.path not in repository.files:
             known = ", ".join([path for path in repository.files if is_rows(path)][:_SHOWN])
-            raise SourceError(f"{name}: no such file; files of rows: {known or 'none'}")
+            wild = next(
+                (f": {mark} is no wildcard here" for mark in "*?[" if mark in name.path), ""
+            )
+            raise SourceError(f"{name}: no such file{wild}; files of rows: {known or 'none'}")
         return [(_one(splits, str(name)), _on_hub(repository, repository.files[name.path]))]
     shown = str(name)
     by_split = [chosen(repository.layout, config, split, shown) for split in splits]

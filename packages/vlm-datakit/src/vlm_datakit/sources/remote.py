@@ -16,6 +16,7 @@ from itertools import takewhile
 from typing import IO, Any
 
 from vlm_datakit.errors import SourceError, UsageError
+from vlm_datakit.hub.names import pinned
 from vlm_datakit.images.resolver import without_secrets
 from vlm_datakit.plan import SourceFile
 
@@ -94,7 +95,8 @@ def relative_names(addresses: Iterable[str]) -> dict[str, str]:
     """
     schemes: dict[str, dict[str, list[str]]] = {}
     for address in addresses:
-        scheme, _, path = without_secrets(address).partition("://")
+        shown = address if pinned(address) is not None else without_secrets(address)
+        scheme, _, path = shown.partition("://")
         schemes.setdefault(scheme, {})[address] = path.split("/")
     names: dict[str, str] = {}
     for paths in schemes.values():
