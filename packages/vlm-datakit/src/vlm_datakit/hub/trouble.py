@@ -54,7 +54,7 @@ def tried(call: Callable[[], Value]) -> Value:
                 raise
             time.sleep(wait)
         except Exception as error:
-            if not any(map(_is_of_the_line, _causes(error))):
+            if not any(map(is_of_the_line, _causes(error))):
                 raise
             time.sleep(_WAIT_S * 2**attempt)
     return call()
@@ -98,7 +98,7 @@ def _judged(error: BaseException, repo: str, what: str) -> Exception:
         return RemoteError(f"{shown}: {asked}{_cached_words(repo)}")
     if isinstance(error, errors.HFValidationError):
         return SourceError(f"{shown}: no name that the Hub could know")
-    if any(map(_is_of_the_line, causes)):
+    if any(map(is_of_the_line, causes)):
         words = _words(causes[-1])
         return _passing(f"{shown}: {endpoint()} does not answer ({words}); run again")
     return _passing(f"{shown}: cannot be had from the Hub: {_words(error)}")
@@ -184,7 +184,8 @@ def _causes(error: BaseException | None) -> Iterator[BaseException]:
         error = error.__cause__ or error.__context__
 
 
-def _is_of_the_line(error: BaseException) -> bool:
+def is_of_the_line(error: BaseException) -> bool:
+    """Whether an error is one of the connection, which may pass."""
     import httpx2
 
     return isinstance(error, (httpx2.TransportError, ConnectionError, TimeoutError))

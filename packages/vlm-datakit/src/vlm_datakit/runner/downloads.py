@@ -1,12 +1,15 @@
-"""Files of the Hub downloaded while others are converted: one after the other, in their order."""
+"""Files of the Hub downloaded while others are converted: several at once, begun in their order."""
 
 from __future__ import annotations
 
 import threading
+from collections import deque
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from time import monotonic
 from typing import TYPE_CHECKING
 
+from vlm_datakit.hub.lanes import LANES
 from vlm_datakit.hub.names import Pinned, pinned
 from vlm_datakit.plan import SourceFile
 
@@ -23,31 +26,34 @@ class _Stopped(Exception):  # noqa: N818 - no error
 
 @contextmanager
 def downloading(files: Sequence[SourceFile], told: Told | None) -> Iterator[None]:
-    """Download the files of a plan that lie on the Hub, in a thread, while the block runs.
+    """Download the files of a plan that lie on the Hub, in threads, while the block runs.
 
     Whoever reads a file waits for it, or downloads it itself: what fails here fails there, and
     is said by that.
 
     Args:
         files: Of the plan, in the order in which they are read.
-        told: Hears how far each file is.
+        told: Hears how far each file is, from several threads.
     """
-    wanted = [(hub_file, file) for file in files if (hub_file := pinned(file.path)) is not None]
-    if not wanted:
-        yield
-        return
+    wanted = deque((on_hub, file) for file in files if (on_hub := pinned(file.path)) is not None)
     stop = threading.Event()
-    thread = threading.Thread(target=_download, args=(wanted, told, stop), daemon=True)
-    thread.start()
+    threads = [
+        threading.Thread(target=_download, args=(wanted, told, stop), daemon=True)
+        for _ in range(min(LANES, len(wanted)))
+    ]
+    for thread in threads:
+        thread.start()
     try:
         yield
     finally:
         stop.set()
-        thread.join(_FAREWELL_S)  # a slow line holds up nobody; it ends with its next bytes
+        end = monotonic() + _FAREWELL_S
+        for thread in threads:  # a slow line holds up nobody; it ends with its next bytes
+            thread.join(max(0, end - monotonic()))
 
 
 def _download(
-    wanted: Sequence[tuple[Pinned, SourceFile]], told: Told | None, stop: threading.Event
+    wanted: deque[tuple[Pinned, SourceFile]], told: Told | None, stop: threading.Event
 ) -> None:
     from vlm_datakit.hub.download import downloaded
 
@@ -57,10 +63,9 @@ def _download(
         if told is not None:
             told(path, done, size)
 
-    for hub_file, file in wanted:
-        if stop.is_set():
-            return
+    while not stop.is_set():
         try:
-            downloaded(hub_file, file.size_bytes or 0, file.etag or "", heard)
-        except Exception:  # its reader meets the same, in its own thread
+            on_hub, file = wanted.popleft()
+            downloaded(on_hub, file.size_bytes or 0, file.etag or "", heard)
+        except Exception:  # none is left; or its reader meets the same, in its own thread
             return
