@@ -24,6 +24,17 @@ LATENCY_S = 0.020
 BYTES_A_SECOND = 25_000_000
 SLICE_BYTES = 128 * 1024
 COMMIT = "c" * 40
+_NAME = "(?P<name>[^/]+/[^/]+)"
+#: Which method answers which path.
+ROUTES = (
+    (r"/store/(?P<digest>\w+)", "stored"),
+    (rf"/datasets/{_NAME}/resolve/[^/]+/(?P<path>.+)", "resolved"),
+    (rf"/api/datasets/{_NAME}(?:/revision/[^/]+)?", "info"),
+    (rf"/api/datasets/{_NAME}/tree/[^/]+(?:/(?P<under>.+))?", "tree"),
+    (rf"/api/datasets/{_NAME}/paths-info/[^/]+", "paths"),
+)
+
+Query = dict[str, list[str]]
 
 
 class Hub:
@@ -76,29 +87,37 @@ class Answers(BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         path, _, query = self.path.partition("?")
-        path = urllib.parse.unquote(path)
         if path == "/asked":
             with self.hub.lock:
                 told = {"requests": self.hub.requests, "bytes": self.hub.sent}
                 self.hub.requests = self.hub.sent = 0
-            return self.answer(json.dumps(told).encode())
+            self.answer(json.dumps(told).encode())
+            return
         with self.hub.lock:
             self.hub.requests += 1
         time.sleep(LATENCY_S)
-        if match := re.fullmatch(r"/store/(\w+)", path):
-            return self.file(self.hub.by_digest[match[1]])
-        if match := re.fullmatch(r"/datasets/([^/]+/[^/]+)/resolve/[^/]+/(.+)", path):
-            return self.resolved(match[1], match[2])
-        if match := re.fullmatch(r"/api/datasets/([^/]+/[^/]+)(/revision/[^/]+)?", path):
-            return self.json(self.hub.info(match[1]) if match[1] in self.hub.sets else None)
-        if match := re.fullmatch(r"/api/datasets/([^/]+/[^/]+)/tree/[^/]+(/.+)?", path):
-            is_deep = urllib.parse.parse_qs(query).get("recursive") in (["true"], ["True"], ["1"])
-            under = (match[2] or "").strip("/")
-            return self.json(self.hub.below(match[1], f"{under}/".lstrip("/"), is_deep=is_deep))
-        if match := re.fullmatch(r"/api/datasets/([^/]+/[^/]+)/paths-info/[^/]+", path):
-            paths = urllib.parse.parse_qs(query)["paths"]
-            return self.json([e for e in self.hub.entries(match[1]) if e["path"] in paths])
-        return self.json(None)
+        for pattern, method in ROUTES:
+            if match := re.fullmatch(pattern, urllib.parse.unquote(path)):
+                getattr(self, method)(urllib.parse.parse_qs(query), **match.groupdict())
+                return
+        self.json(None)
+
+    def stored(self, _: Query, digest: str) -> None:
+        """Send what lies on the second port."""
+        self.file(self.hub.by_digest[digest])
+
+    def info(self, _: Query, name: str) -> None:
+        """Tell of a data set."""
+        self.json(self.hub.info(name) if name in self.hub.sets else None)
+
+    def tree(self, query: Query, name: str, under: str | None) -> None:
+        """List a folder."""
+        is_deep = query.get("recursive") in (["true"], ["True"], ["1"])
+        self.json(self.hub.below(name, f"{under}/" if under else "", is_deep=is_deep))
+
+    def paths(self, query: Query, name: str) -> None:
+        """Tell of some files."""
+        self.json([entry for entry in self.hub.entries(name) if entry["path"] in query["paths"]])
 
     def do_HEAD(self) -> None:
         self.do_GET()
@@ -110,7 +129,7 @@ class Answers(BaseHTTPRequestHandler):
         self.path += "?" + urllib.parse.urlencode({"paths": paths}, doseq=True)
         self.do_GET()
 
-    def resolved(self, name: str, path: str) -> None:
+    def resolved(self, _: Query, name: str, path: str) -> None:
         """Lead to where a file lies."""
         found = self.hub.sets.get(name, {}).get(path)
         if found is None:

@@ -93,16 +93,17 @@ def _in_parts(file: Pinned, size: int, digest: str, told: Told | None) -> None:
 
     What comes otherwise than the Hub stated is deleted.
     """
-    from huggingface_hub import constants
-    from huggingface_hub.utils import WeakFileLock
+    import huggingface_hub
 
+    utils: Any = huggingface_hub.utils  # its stubs name no function as public
     etag, folder = digest.partition(":")[2], f"datasets--{file.repo.replace('/', '--')}"
     # Source: the layout of its cache, https://huggingface.co/docs/huggingface_hub/guides/manage-cache
-    cache, blob = Path(constants.HF_HUB_CACHE), Path(constants.HF_HUB_CACHE, folder, "blobs", etag)
+    cache = Path(huggingface_hub.constants.HF_HUB_CACHE)
+    blob = cache / folder / "blobs" / etag
     lock = cache / ".locks" / folder / f"{etag}.lock"
     for parent in (blob.parent, lock.parent):
         parent.mkdir(parents=True, exist_ok=True)
-    with WeakFileLock(lock):
+    with utils.WeakFileLock(lock):
         parts = Partial(blob, size)
         try:
             if not blob.exists() and not _come(file, parts, digest, told):

@@ -11,7 +11,7 @@ import re
 import threading
 from collections import deque
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from queue import SimpleQueue
 from typing import Any
 
@@ -98,7 +98,7 @@ class _Fetching:
         self._file, self._partial, self._todo = file, partial, deque(missing)
         self._turn = next(turns)
         self._place: str | None = None
-        self._stop = threading.Event()
+        self._asking, self._stop = threading.Lock(), threading.Event()
         self.heard: SimpleQueue[int | _Whole | Exception] = SimpleQueue()
 
     @contextmanager
@@ -154,16 +154,28 @@ class _Fetching:
         return at
 
     def _answer(self, start: int, end: int) -> Iterator[bytes]:
-        """Yield the bytes of a range; where the file lies is asked again if it is not there."""
-        place = self._place
-        with self._asked(place, start, end) as answer:
-            status = answer.status_code
-            if place is None or not _has_moved(status):
-                yield from self._bytes_of(answer, start, end)
-                return
-        self._place = None
-        with self._asked(None, start, end) as answer:
-            yield from self._bytes_of(answer, start, end)
+        with ExitStack() as stack:
+            yield from self._found(stack, start, end).iter_raw()
+
+    def _found(self, stack: ExitStack, start: int, end: int) -> Any:
+        """Return the answer to a range: one thread asks the Hub, the others go where it was led.
+
+        An address of a store runs out after a while; then the Hub is asked again.
+        """
+        with self._asking:
+            place = self._place
+            if place is None:
+                answer = stack.enter_context(self._asked(None, start, end))
+                self._check(answer, start, end)
+                self._place = str(answer.url) if _is_elsewhere(answer) else None
+                return answer
+        answer = stack.enter_context(self._asked(place, start, end))
+        if _has_moved(answer.status_code):
+            with self._asking:
+                self._place = None if self._place == place else self._place
+            return self._found(stack, start, end)
+        self._check(answer, start, end)
+        return answer
 
     @contextmanager
     def _asked(self, place: str | None, start: int, end: int) -> Iterator[Any]:
@@ -184,15 +196,12 @@ class _Fetching:
         ) as answer:
             yield answer
 
-    def _bytes_of(self, answer: Any, start: int, end: int) -> Iterator[bytes]:
+    def _check(self, answer: Any, start: int, end: int) -> None:
         import huggingface_hub
 
         utils: Any = huggingface_hub.utils
         utils.hf_raise_for_status(answer)
         _check_range(answer, start, is_all=(start, end) == (0, self._partial.size))
-        if _is_elsewhere(answer):
-            self._place = str(answer.url)
-        yield from answer.iter_raw()
 
 
 def _write(descriptor: int, data: bytes, at: int) -> None:
