@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from heapq import heappop, heappush
 from itertools import count
 
-#: One answer brings about 25 MB/s. Of 4, 8 and 16, 8 was the fastest in benchmarks/hub.py.
+#: With 20 ms and 25 MB/s an answer, 4 take 1.5 s for 105 MB, 8 take 0.9 s, 16 take 0.7 s.
 LANES = 8
 
 

@@ -49,7 +49,7 @@ class Partial:
 
     def note(self, part: int, descriptor: int) -> None:
         """Note that a part is whole; its bytes were written through this descriptor."""
-        os.fdatasync(descriptor)
+        os.fsync(descriptor)
         with self._notes.open("r+b") as notes:
             notes.seek(len(self._head) + part)
             notes.write(_WHOLE)

@@ -12,6 +12,7 @@ import threading
 from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
+from functools import partial
 from queue import SimpleQueue
 from typing import Any
 
@@ -129,7 +130,7 @@ class _Fetching:
         at, end = self._partial.span(part)
         while at < end:
             with lanes.taken(self._turn):
-                at = tried(lambda at=at: self._some(descriptor, at, end))  # type: ignore[misc]
+                at = tried(partial(self._some, descriptor, at, end))
         self._partial.note(part, descriptor)
         self.heard.put(_Whole(part))
 
