@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from vlm_datakit.hub.lanes import Lanes
 from vlm_datakit.hub.partial import PART_BYTES, Partial
+from vlm_datakit.hub.ranges import _runs
 
 SIZE = 2 * PART_BYTES + 5
 
@@ -34,7 +35,7 @@ def test_what_is_noted_is_not_missing_when_it_is_gone_on_with(tmp_path_factory, 
 
 
 @pytest.mark.parametrize(
-    "notes", [b"", b"8388608 of 7\n...", b"8388608 of 16777221\n..", b"x" * 99, b"\xff\n"]
+    "notes", [b"", b"1048576 of 7\n...", b"1048576 of 2097157\n..", b"x" * 99, b"\xff\n"]
 )
 def test_notes_that_are_not_of_this_file_count_for_nothing(tmp_path, notes):
     partial = noted(tmp_path / "a", 0, 1)
@@ -65,6 +66,17 @@ def test_parts_cover_a_file_once():
 
         assert sum(end - start for start, end in spans) == size
         assert [end for _, end in spans[:-1]] == [start for start, _ in spans[1:]]
+
+
+def test_what_is_asked_for_is_what_is_missing_and_no_more_at_once_than_it_may(tmp_path):
+    partial = Partial(tmp_path / "a", 20 * PART_BYTES + 5)
+    missing = [0, 1, 3, *range(5, 21)]
+
+    runs = [(start / PART_BYTES, end / PART_BYTES) for start, end in _runs(partial, missing)]
+
+    assert runs == [(0, 2), (3, 4), (5, 13), (13, 20 + 5 / PART_BYTES)]
+    assert [*partial.whole(PART_BYTES + 7, 3 * PART_BYTES)] == [1, 2]
+    assert [*partial.whole(20 * PART_BYTES, 20 * PART_BYTES + 5)] == [20]
 
 
 def test_of_those_who_wait_for_a_lane_the_file_begun_first_goes_first():

@@ -10,7 +10,7 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
-PART_BYTES = 8 * 1024 * 1024
+PART_BYTES = 1024 * 1024
 _READ_BYTES = 1024 * 1024
 _MISSING, _WHOLE = b".", b"x"
 
@@ -31,6 +31,13 @@ class Partial:
         self._notes = _beside(path, "incomplete.parts")
         self._head = b"%d of %d\n" % (PART_BYTES, size)
         self.count = -(-size // PART_BYTES)
+
+    def whole(self, start: int, end: int) -> Iterator[int]:
+        """Yield the parts that end between two places: what was written up to the second."""
+        for part in range(start // PART_BYTES, self.count):
+            if self.span(part)[1] > end:
+                return
+            yield part
 
     def span(self, part: int) -> tuple[int, int]:
         """Return where a part begins, and where it ends."""

@@ -10,7 +10,7 @@ import os
 import re
 import threading
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from functools import partial
 from queue import SimpleQueue
@@ -23,6 +23,9 @@ from vlm_datakit.hub.trouble import endpoint, is_of_the_line, token, tried
 
 _OK, _PARTIAL, _RATE_LIMITED = 200, 206, 429
 _SERVER_FAULT, _CLIENT_FAULT = 500, 400
+#: At once.
+ASKED_BYTES = 8 * 1024 * 1024
+_Run = tuple[int, int]
 _RANGE = re.compile(r"bytes (\d+)-")
 
 
@@ -96,7 +99,8 @@ class _Fetching:
     """Threads that fetch the parts of a file; `heard` gives bytes, whole parts and errors."""
 
     def __init__(self, file: Pinned, partial: Partial, missing: list[int]) -> None:
-        self._file, self._partial, self._todo = file, partial, deque(missing)
+        self._file, self._partial = file, partial
+        self._todo = deque(_runs(partial, missing))
         self._turn = next(turns)
         self._place: str | None = None
         self._asking, self._stop = threading.Lock(), threading.Event()
@@ -116,23 +120,20 @@ class _Fetching:
     def _work(self) -> None:
         try:
             with self._partial.path.open("r+b", buffering=0) as stream:
-                for part in iter(self._next, None):
-                    self._fetch(part, stream.fileno())
+                for run in iter(self._next, None):
+                    self._fetch(stream.fileno(), *run)
         except Exception as error:
             self.heard.put(error)
 
-    def _next(self) -> int | None:
+    def _next(self) -> _Run | None:
         with suppress(IndexError):
             return None if self._stop.is_set() else self._todo.popleft()
         return None
 
-    def _fetch(self, part: int, descriptor: int) -> None:
-        at, end = self._partial.span(part)
+    def _fetch(self, descriptor: int, at: int, end: int) -> None:
         while at < end:
             with lanes.taken(self._turn):
                 at = tried(partial(self._some, descriptor, at, end))
-        self._partial.note(part, descriptor)
-        self.heard.put(_Whole(part))
 
     def _some(self, descriptor: int, start: int, end: int) -> int:
         """Write what one answer brings from a byte on; return where it ended.
@@ -144,9 +145,12 @@ class _Fetching:
             for data in self._answer(start, end):
                 if self._stop.is_set():
                     raise _StoppedError
-                _write(descriptor, data[: end - at], at)
-                self.heard.put(min(len(data), end - at))
-                at = min(at + len(data), end)
+                reached = _write(descriptor, data[: end - at], at)
+                self.heard.put(reached - at)
+                for part in self._partial.whole(at, reached):
+                    self._partial.note(part, descriptor)
+                    self.heard.put(_Whole(part))
+                at = reached
         except Exception as error:
             if at == start or not is_of_the_line(error):
                 raise
@@ -205,11 +209,26 @@ class _Fetching:
         _check_range(answer, start, is_all=(start, end) == (0, self._partial.size))
 
 
-def _write(descriptor: int, data: bytes, at: int) -> None:
+def _runs(partial: Partial, missing: Iterable[int]) -> Iterator[_Run]:
+    """Yield where to begin and end asking: parts that lie side by side are asked for together."""
+    start = end = 0
+    for first, last in map(partial.span, missing):
+        if first != end or last - start > ASKED_BYTES:
+            if end > start:
+                yield start, end
+            start = first
+        end = last
+    if end > start:
+        yield start, end
+
+
+def _write(descriptor: int, data: bytes, at: int) -> int:
+    """Write bytes at a place; return where they end."""
     left = memoryview(data)
     while left:
         written = os.pwrite(descriptor, left, at)
         left, at = left[written:], at + written
+    return at
 
 
 def _has_moved(status: int) -> bool:
