@@ -9,11 +9,14 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import itertools
 import json
 import re
+import threading
 import urllib.parse
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -22,6 +25,7 @@ import yaml
 
 TOKEN = "hf_" + "t" * 34
 _LFS_BYTES = 4096  # files of so many go to the second host
+_LARGE_BYTES = 1_000_000
 _PAGE = 3  # entries of a tree in one answer
 _LISTED = 2  # repositories in one answer
 _HEAD = re.compile(r"\A---\n(.*?)\n---\n", re.DOTALL)
@@ -46,7 +50,7 @@ class Repo:
 
 def commit_of(files: Mapping[str, bytes]) -> str:
     """Return the commit that these files make."""
-    text = json.dumps({path: hashlib.sha1(data).hexdigest() for path, data in files.items()})
+    text = json.dumps({path: blob_id(data) for path, data in files.items()})
     return hashlib.sha1(text.encode()).hexdigest()
 
 
@@ -57,6 +61,7 @@ def _listed(name: str, repo: Repo) -> dict[str, Any]:
     return {**told, **times, "gated": repo.gated and "manual", **repo.facts}
 
 
+@cache
 def blob_id(data: bytes) -> str:
     """Return what git calls a file."""
     return hashlib.sha1(b"blob %d\0" % len(data) + data).hexdigest()
@@ -185,22 +190,33 @@ def _joined(chunks: bytes) -> bytes:
     return data
 
 
+@cache
+def sha256_of(data: bytes) -> str:
+    """Return what the large storage calls a file."""
+    return hashlib.sha256(data).hexdigest()
+
+
 class Hub(Writes):
     """A Hub of two hosts; ``repos`` may be changed while it runs.
 
     ``faults`` are answers that come first, by a part of the path, one for each time; ``flips`` are
     how often the second host sends a body with one byte changed, ``cuts`` with half of it.
     ``before`` hears each path before it is answered; ``hangs_up`` says of the n-th file that is
-    sent to it, from 1, whether it hangs up.
+    sent to it, from 1, whether it hangs up. Of its answers of a MB and more, ``large`` tells by
+    their number what befalls each: "flip", "cut", "halt" (half of it, and the rest when ``flow``
+    is set), "whole" (all of the file, whatever was asked for), "503" or "403".
     """
 
     def __init__(self, serve: Any) -> None:
         self.http = serve.http
         self.repos: dict[str, Repo] = {}
         self.faults: dict[str, list[bytes]] = {}
-        self.flips = self.cuts = self.sent = 0
+        self.flips = self.cuts = self.sent = self.halted = 0
         self.before: Callable[[str], object] = len
         self.hangs_up: Callable[[int], bool] = lambda _: False
+        self.large: Callable[[int], str | None] = lambda _: None
+        self.flow = threading.Event()
+        self._numbers = itertools.count()
         self.served = serve(self._answer)
         self.store = serve(self._stored)
         self._objects: dict[str, bytes] = {}
@@ -334,7 +350,7 @@ class Hub(Writes):
         for path, data in files.items():
             entry = {"type": "file", "path": path, "size": len(data), "oid": blob_id(data)}
             if len(data) >= _LFS_BYTES:
-                oid = hashlib.sha256(data).hexdigest()
+                oid = sha256_of(data)
                 entry["lfs"] = {"oid": oid, "size": len(data), "pointerSize": 130}
             entries.append(entry)
         folder, is_deep = query["folder"], query.get("recursive") == "true"
@@ -368,7 +384,7 @@ class Hub(Writes):
         commit = {"X_Repo_Commit": commit_of(files)}
         if len(data) < _LFS_BYTES:
             return self._body(data, head, ETag=f'"{blob_id(data)}"', **commit)
-        oid = hashlib.sha256(data).hexdigest()
+        oid = sha256_of(data)
         self._objects[oid] = data
         linked = {"X_Linked_Etag": f'"{oid}"', "X_Linked_Size": str(len(data)), **commit}
         place = self.store.url(f"/{oid}", host="localhost")
@@ -381,15 +397,29 @@ class Hub(Writes):
         data = self._objects.get(asked.path.strip("/"))
         if data is None:
             return self.http(status=404)
-        if self.flips:
-            self.flips -= 1
-            data = data[:-2] + bytes([data[-2] ^ 1]) + data[-1:]
-        answer = self._body(data, asked.head)
-        if self.cuts:
-            self.cuts -= 1
-            asked.connection.sendall(answer[: len(answer) - len(data) // 2])
+        what = self._fate(self._body(data, asked.head))
+        if what in ("403", "503"):
+            return self.http(status=int(what))
+        answer = self.http(data) if what == "whole" else self._body(data, asked.head)
+        if what == "flip":
+            answer = answer[:-2] + bytes([answer[-2] ^ 1]) + answer[-1:]
+        if what in ("cut", "halt"):
+            half = len(answer) // 2
+            asked.connection.sendall(answer[:half])
+            self.halted += what == "halt"
+            if what == "halt" and self.flow.wait(30):
+                asked.connection.sendall(answer[half:])
             return None  # type: ignore[return-value]
         return answer
+
+    def _fate(self, answer: bytes) -> str | None:
+        if self.flips:
+            self.flips -= 1
+            return "flip"
+        if self.cuts:
+            self.cuts -= 1
+            return "cut"
+        return self.large(next(self._numbers)) if len(answer) >= _LARGE_BYTES else None
 
     def _body(self, data: bytes, head: str, **more: str) -> bytes:
         asked = re.search(r"(?i)^range: bytes=(\d+)-(\d*)", head, re.MULTILINE)

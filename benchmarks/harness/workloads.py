@@ -98,8 +98,13 @@ def _pair_rows(count: int) -> Iterator[Any]:
         yield dict(zip(("prompt", "chosen", "rejected"), texts, strict=True))
 
 
+def photo_rows(count: int) -> Iterator[Any]:
+    """Yield chat rows, each with the photo of a form of about 225 kB."""
+    return _picture_rows(count, (1200, 1600), 7.0, 79)
+
+
 MAKERS: dict[str, tuple[str, Callable[[], Iterator[Any]]]] = {
-    "photos": ("pictures", lambda: _picture_rows(492, (1200, 1600), 7.0, 79)),
+    "photos": ("pictures", lambda: photo_rows(492)),
     "small": ("pictures", lambda: _picture_rows(20_000, (112, 112), 7.0, 80)),
     "pairs": ("pairs", lambda: _pair_rows(100_000)),
 }

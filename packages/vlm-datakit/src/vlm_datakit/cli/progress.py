@@ -18,6 +18,12 @@ if TYPE_CHECKING:
 
 _PLAIN_EVERY_S = 10.0
 _MINUTE_S = 60
+_shown = list["Bar"]()
+
+
+def shown_bar() -> Bar | None:
+    """Return the bar of the import that runs, if it is on the screen."""
+    return _shown[-1] if _shown else None
 
 
 @contextmanager
@@ -26,8 +32,12 @@ def progress_listener(*, quiet: bool) -> Iterator[Listener | None]:
     if quiet:
         yield None
     elif sys.stderr.isatty():
-        with _bar() as bar:
-            yield _on_bar(bar, bar.add_task("rows", total=None, words="", pace=""))
+        with new_bar() as bar:
+            _shown.append(bar)
+            try:
+                yield _on_bar(bar, bar.add_task("rows", total=None, words="", pace=""))
+            finally:
+                _shown.remove(bar)
     else:
         yield plain_listener(_PLAIN_EVERY_S)
 
@@ -61,13 +71,23 @@ def pace_of(progress: Progress, seconds: float) -> str:
     text = f"{rate / MIB:,.1f} MiB/s"
     if progress.total_bytes is None:
         return text
-    left_s = round((progress.total_bytes - progress.done_bytes) / rate)
-    minutes, seconds = divmod(left_s, _MINUTE_S)
+    return f"{text}, {clock((progress.total_bytes - progress.done_bytes) / rate)} left"
+
+
+def clock(seconds: float) -> str:
+    """Return a time as minutes and seconds, with hours if there are any.
+
+    Example:
+        >>> clock(45.2), clock(3_725)
+        ('0:45', '1:02:05')
+    """
+    minutes, left_s = divmod(round(seconds), _MINUTE_S)
     hours, minutes = divmod(minutes, _MINUTE_S)
-    return f"{text}, {f'{hours}:{minutes:02}' if hours else minutes}:{seconds:02} left"
+    return f"{f'{hours}:{minutes:02}' if hours else minutes}:{left_s:02}"
 
 
-def _bar() -> Bar:
+def new_bar() -> Bar:
+    """Return a bar on standard error, of which nothing is left when it ends."""
     from rich.console import Console
     from rich.progress import BarColumn, TextColumn
     from rich.progress import Progress as Bar

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING
 
@@ -15,7 +14,7 @@ if TYPE_CHECKING:
     from vlm_datakit.hub.download import Told
     from vlm_datakit.plan import SourceFile
 
-_PLAIN_EVERY_S, _MB = 10.0, 1_000_000
+_MB = 1_000_000
 
 #: What to do about a reason, for people who meet it for the first time.
 HINTS = {
@@ -38,22 +37,10 @@ def say(text: str) -> None:
 
 
 def download_teller(*, quiet: bool) -> Told | None:
-    """Return what says that a file is being downloaded, and every 10 s how far it is."""
-    if quiet:
-        return None
-    last = dict[str, float]()
+    """Return what says how far downloads are; see `vlm_datakit.cli.arriving`."""
+    from vlm_datakit.cli.arriving import Arrivals
 
-    def told(path: str, done: int, size: int) -> None:
-        now = time.monotonic()
-        if path not in last:
-            say(f"downloading {path} ({size / _MB:,.1f} MB)")
-        elif done < size and now - last[path] < _PLAIN_EVERY_S:
-            return
-        elif done < size:
-            say(f"{path}: {done / _MB:,.1f} of {size / _MB:,.1f} MB")
-        last[path] = now
-
-    return told
+    return None if quiet else Arrivals()
 
 
 def say_counts(title: str, counts: Mapping[str, int], *, hints: bool = True) -> None:

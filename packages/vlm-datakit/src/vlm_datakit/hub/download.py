@@ -1,13 +1,15 @@
-"""Files of the Hub on this disk: downloaded by huggingface_hub, and held to what the Hub stated.
+"""Files of the Hub on this disk, held to what the Hub stated.
 
-They lie in its cache, which other tools share; whole files are never fetched again. What was
-held to its digest is noted beside the cache, so that it is not read once more for each slice.
+They lie in the cache of huggingface_hub, which other tools share; what is there is never fetched
+again. Files of the large storage come in parts, others by huggingface_hub. What was held to its
+digest is noted beside the cache, so that it is not read once more for each slice.
 """
 
 from __future__ import annotations
 
 import hashlib
 import os
+import re
 from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
@@ -15,13 +17,17 @@ from pathlib import Path
 from typing import Any
 
 from vlm_datakit.errors import RemoteError, SourceError
+from vlm_datakit.hub.lanes import lanes, turns
 from vlm_datakit.hub.names import Pinned
+from vlm_datakit.hub.partial import Partial
+from vlm_datakit.hub.ranges import NoRangesError, fetch
 from vlm_datakit.hub.trouble import speaking_of, token, tried
 
 #: Hears of a file how many bytes of how many have come.
 Told = Callable[[str, int, int], object]
 _PIECE_BYTES = 1024 * 1024
 _TRIES = 2
+_SHA256 = re.compile(r"sha256:[0-9a-f]{64}")
 
 
 def cached(file: Pinned, size: int, digest: str) -> Path | None:
@@ -30,13 +36,8 @@ def cached(file: Pinned, size: int, digest: str) -> Path | None:
     Raises:
         OSError: if the disk fails.
     """
-    from huggingface_hub import try_to_load_from_cache
-
-    found = try_to_load_from_cache(file.repo, file.path, revision=file.commit, repo_type="dataset")
-    if not isinstance(found, str):
-        return None
-    path = Path(found)
-    if _is_noted(path, digest):
+    path = _named(file)
+    if path is None or _is_noted(path, digest):
         return path
     if path.stat().st_size == size and digest_of(path, digest) == digest:
         _note(path, digest)
@@ -52,24 +53,21 @@ def downloaded(file: Pinned, size: int, digest: str, told: Told | None = None) -
         file: What to download.
         size: In bytes, as the Hub stated it.
         digest: As the Hub stated it, see `vlm_datakit.hub.repository.HubFile`.
-        told: Hears how far it is, from one thread.
+        told: Hears how far it is, from one thread; what it raises ends the download.
 
     Raises:
         RemoteError: if the Hub does not answer, or what comes is not what it stated, twice.
         SourceError: if the file cannot be had.
         OutputError: if the disk of the cache is full.
     """
-    from huggingface_hub import hf_hub_download
-
     for _ in range(_TRIES):
         if (path := cached(file, size, digest)) is not None:
             return path
-        if told is not None:
-            told(file.path, 0, size)
         with speaking_of(file.repo, f"::{file.path}"):
-            ask = partial(hf_hub_download, file.repo, file.path, repo_type="dataset")
-            teller = _teller(file.path, size, told)
-            tried(partial(ask, revision=file.commit, token=token(), tqdm_class=teller))
+            if _SHA256.fullmatch(digest) and ".." not in file.path.split("/"):
+                _in_parts(file, size, digest, told)
+            else:
+                _by_library(file, size, told)
     if (path := cached(file, size, digest)) is not None:
         return path
     raise RemoteError(
@@ -77,6 +75,74 @@ def downloaded(file: Pinned, size: int, digest: str, told: Told | None = None) -
         "twice; run again",
         retryable=True,
     )
+
+
+def _by_library(file: Pinned, size: int, told: Told | None = None) -> None:
+    from huggingface_hub import hf_hub_download
+
+    if told is not None:
+        told(file.path, 0, size)
+    ask = partial(hf_hub_download, file.repo, file.path, repo_type="dataset")
+    teller = _teller(file.path, size, told)
+    with lanes.taken(next(turns)):
+        tried(partial(ask, revision=file.commit, token=token(), tqdm_class=teller))
+
+
+def _in_parts(file: Pinned, size: int, digest: str, told: Told | None) -> None:
+    """Download a file of the large storage to its place in the cache, unless it is there.
+
+    What comes otherwise than the Hub stated is deleted.
+    """
+    import huggingface_hub
+
+    utils: Any = huggingface_hub.utils  # its stubs name no function as public
+    etag, folder = digest.partition(":")[2], f"datasets--{file.repo.replace('/', '--')}"
+    # Source: the layout of its cache, https://huggingface.co/docs/huggingface_hub/guides/manage-cache
+    cache = Path(huggingface_hub.constants.HF_HUB_CACHE)
+    blob = cache / folder / "blobs" / etag
+    lock = cache / ".locks" / folder / f"{etag}.lock"
+    for parent in (blob.parent, lock.parent):
+        parent.mkdir(parents=True, exist_ok=True)
+    with utils.WeakFileLock(lock):
+        parts = Partial(blob, size)
+        try:
+            if not blob.exists() and not _come(file, parts, digest, told):
+                parts.discard()
+                return
+        except NoRangesError:
+            parts.discard()
+    if blob.exists():
+        _name(blob, cache / folder / "snapshots" / file.commit / file.path)
+    if _named(file) is None:  # no ranges, or no links on this disk
+        _by_library(file, size, told)
+
+
+def _come(file: Pinned, parts: Partial, digest: str, told: Told | None) -> bool:
+    """Fetch what is missing of a file; return whether it is what the Hub stated, and in place."""
+
+    def hear(done: int) -> None:
+        if told is not None:
+            told(file.path, done, parts.size)
+
+    if f"sha256:{fetch(file, parts, hear)}" != digest:
+        return False
+    _note(parts.path, digest)
+    parts.settle()
+    return True
+
+
+def _named(file: Pinned) -> Path | None:
+    from huggingface_hub import try_to_load_from_cache
+
+    found = try_to_load_from_cache(file.repo, file.path, revision=file.commit, repo_type="dataset")
+    return Path(found) if isinstance(found, str) else None
+
+
+def _name(blob: Path, name: Path) -> None:
+    """Give a file of the cache its name at a commit, as huggingface_hub does."""
+    with suppress(OSError):
+        name.parent.mkdir(parents=True, exist_ok=True)
+        name.symlink_to(os.path.relpath(blob, name.parent))
 
 
 def digest_of(path: Path, like: str) -> str:

@@ -60,7 +60,7 @@ def tried(call: Callable[[], Value]) -> Value:
                 raise
             time.sleep(wait)
         except Exception as error:
-            if not any(map(_is_of_the_line, _causes(error))):
+            if not is_of_the_line(error):
                 raise
             time.sleep(_WAIT_S * 2**attempt)
     return call()
@@ -176,7 +176,7 @@ def _of_the_line(error: BaseException, shown: str) -> Exception:
     causes = [*_causes(error)]
     if any(isinstance(cause, JSONDecodeError) for cause in causes):
         return _strange(shown)
-    if any(map(_is_of_the_line, causes)):
+    if is_of_the_line(error):
         words = _words(causes[-1])
         return _passing(f"{shown}: {endpoint()} does not answer ({words}); run again")
     return _passing(f"{shown}: cannot be had from the Hub: {_words(error)}")
@@ -262,15 +262,12 @@ def _causes(error: BaseException | None) -> Iterator[BaseException]:
         error = error.__cause__ or error.__context__
 
 
-def _is_of_the_line(error: BaseException) -> bool:
+def is_of_the_line(error: BaseException) -> bool:
+    """Whether an error comes of a connection that fails, and may pass."""
     import httpx2
 
-    return isinstance(error, (httpx2.TransportError, ConnectionError, TimeoutError))
-
-
-def is_of_the_line(error: BaseException) -> bool:
-    """Whether an error comes of a line that fails, and may pass."""
-    return any(map(_is_of_the_line, _causes(error)))
+    of_the_line = (httpx2.TransportError, ConnectionError, TimeoutError)
+    return any(isinstance(cause, of_the_line) for cause in _causes(error))
 
 
 def _told_wait(error: Any) -> int | None:
