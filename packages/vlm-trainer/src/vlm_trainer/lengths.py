@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from vlm_trainer.chat import Chat
 from vlm_trainer.conversation import Conversation
 from vlm_trainer.errors import Reason, Refused, RowError
+from vlm_trainer.pairs import of_both
 from vlm_trainer.render import IGNORED, TrainOn, all_answers, lay_out
 from vlm_trainer.sizes import PixelRule
 
@@ -32,12 +33,14 @@ class Measure:
         rule: Image processor numbers.
         max_length: Longest row in tokens; None for no limit. Rows are never cut.
         train_on: Chooses the trained messages.
+        pairs: The rows are preference pairs.
     """
 
     chat: Chat
     rule: PixelRule
     max_length: int | None = None
     train_on: TrainOn = all_answers
+    pairs: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +49,7 @@ class Lengths:
 
     Args:
         rows: Numbers of the rows kept, rising, int64 (N,).
-        tokens: Tokens of each kept row, int64 (N,).
+        tokens: Tokens of each kept row, int64 (N,); of a pair, both answers with their prompts.
         trained: Of these, tokens with a label, int64 (N,).
         images: Pictures in all kept rows.
         total_rows: Rows of the split, kept or not.
@@ -83,13 +86,14 @@ def measure(
     refused: list[Refused] = []
     excluded: list[str] = []
     unwanted = frozenset(exclude_ids)
+    count = _count_pair if how.pairs else _count
     row = -1
     for row, conversation in enumerate(conversations):
         if conversation.id in unwanted:
             excluded.append(conversation.id)
             continue
         try:
-            kept.append((row, *_count(conversation, how)))
+            kept.append((row, *count(conversation, how)))
         except RowError as error:
             refused.append(Refused(conversation.id, error.reason, error.where, error.seen))
     counts = np.asarray(kept, dtype=np.int64).reshape(-1, 4).T
@@ -137,3 +141,9 @@ def _count(conversation: Conversation, how: Measure) -> tuple[int, int, int]:
         raise RowError(Reason.ROW_TOO_LONG, "$.messages", seen)
     trained = int((laid_out.labels[1:] != IGNORED).sum())
     return tokens, trained, len(conversation.image_sizes)
+
+
+def _count_pair(conversation: Conversation, how: Measure) -> tuple[int, int, int]:
+    """Count both sides, each of which must fit; the pictures are the prompt's."""
+    chosen, rejected = of_both(conversation, lambda side: _count(side, how))
+    return chosen[0] + rejected[0], chosen[1] + rejected[1], chosen[2]

@@ -45,14 +45,24 @@ def find_hardware(
     )
 
 
-def load_model(base: BaseModel, *, dtype: str, attention: str | None = None) -> Any:
-    """Load a model's weights, on the CPU.
+def load_model(
+    base: BaseModel,
+    *,
+    dtype: str,
+    attention: str | None = None,
+    quantisation: Any = None,
+    device: str = "cpu",
+) -> Any:
+    """Load a model's weights, on the CPU unless they are quantised.
 
     Args:
         base: What `find_base` found.
         dtype: ``float32`` or ``bfloat16``. Full tuning wants float32 weights also where it
             computes in bfloat16: steps of 1e-5 are lost in bfloat16 weights.
         attention: ``attn_implementation`` of transformers.
+        quantisation: A config of bitsandbytes, or None.
+        device: ``cpu`` or ``cuda``. Quantised weights are made where they are used: a
+            process takes the GPU of its LOCAL_RANK.
 
     Returns:
         The transformers model, in evaluation mode.
@@ -64,7 +74,12 @@ def load_model(base: BaseModel, *, dtype: str, attention: str | None = None) -> 
     from transformers import AutoModelForCausalLM, AutoModelForImageTextToText
 
     auto = AutoModelForImageTextToText if base.reads_pictures else AutoModelForCausalLM
-    options = {"attn_implementation": attention} if attention else {}
+    options: dict[str, Any] = {"attn_implementation": attention} if attention else {}
+    if quantisation and not base.quantised:
+        options["quantization_config"] = quantisation
+    if quantisation or base.quantised:
+        here = device if device == "cpu" else int(os.environ.get("LOCAL_RANK") or 0)
+        options["device_map"] = {"": here}
     try:
         return auto.from_pretrained(
             base.weights,

@@ -91,10 +91,13 @@ def load_trained(place: Place, limits: tuple[int | None, int | None], *, use_cpu
     chat = read_chat(words, reads_pictures=base.reads_pictures)
     rule = read_trained_rule(words, chat, limits)
     hardware = find_hardware(use_cpu=use_cpu)
-    model = load_model(base, dtype="bfloat16" if hardware.bf16 else "float32")
+    dtype = "bfloat16" if hardware.bf16 else "float32"
+    model = load_model(base, dtype=dtype, device=hardware.device)
     if place.adapter:
         model = _with_adapter(model, place.adapter, base)
-    return Trained(model.to(hardware.device).eval(), chat, rule)
+    if not base.quantised:  # those lie where they are used, and 8-bit ones cannot be moved
+        model = model.to(hardware.device)
+    return Trained(model.eval(), chat, rule)
 
 
 def read_trained_rule(folder: Path, chat: Chat, limits: tuple[int | None, int | None]) -> PixelRule:
