@@ -98,7 +98,7 @@ def quiet_libraries() -> Iterator[None]:
     """Silence what the libraries say about themselves; their errors still come through."""
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")  # or they warn in every worker
     with warnings.catch_warnings():
-        for message in (".*is_gradient_checkpointing.*", ".*pin_memory.*"):
+        for message in (".*gradient_checkpointing.*", ".*pin_memory.*"):
             warnings.filterwarnings("ignore", message=message)
         for name in ("bitsandbytes", "transformers", "accelerate", "peft", "trl"):
             logging.getLogger(name).setLevel(logging.ERROR)
