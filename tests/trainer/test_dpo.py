@@ -142,6 +142,15 @@ def test_an_answer_is_scored_with_its_end_and_nothing_else(mixed: Path, tmp_path
         assert chat.tokenizer.decode(scored, skip_special_tokens=False) == f"{answer}<|im_end|>\n"
 
 
+def test_the_dropout_that_was_asked_for_stays_on(mixed: Path, tmp_path: Path) -> None:
+    import torch
+
+    trainer, _ = make_trainer(mixed, tmp_path, lora_dropout=0.25)
+
+    rates = {m.p for m in trainer.model.modules() if isinstance(m, torch.nn.Dropout) and m.p}
+    assert rates == {0.25}
+
+
 def test_every_loss_of_trl_is_known_by_its_name(mixed: Path, tmp_path: Path) -> None:
     import torch
 

@@ -122,6 +122,7 @@ def prepare(config: TrainConfig, processes: Processes) -> Prepared:
         find_split(Path(data.data), data.eval_split, method)
     base = find_base(model.model_name_or_path, model.model_revision, with_weights=False)
     check_quantised(base, model)
+    config = replace(config, model=replace(model, load_in=base.quantised or model.load_in))
     rule = read_rule(base.folder, min_pixels=model.min_pixels, max_pixels=model.max_pixels)
     chat = read_chat(base.folder, reads_pictures=base.reads_pictures)
     how = Measure(chat, rule, data.max_length, pairs=method == "dpo")
