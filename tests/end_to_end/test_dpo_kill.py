@@ -14,7 +14,7 @@ import pytest
 
 pytestmark = pytest.mark.slow
 BUILD = runpy.run_path(str(Path(__file__).parents[1] / "trainer" / "conftest.py"))
-STEPS = 40
+STEPS = 30
 
 
 def start(data: Path, output: Path) -> subprocess.Popen[str]:
@@ -23,8 +23,8 @@ def start(data: Path, output: Path) -> subprocess.Popen[str]:
         "--data": data,
         "--output-dir": output,
         "--max-steps": STEPS,
-        "--save-steps": 8,
-        "--per-device-train-batch-size": 4,
+        "--save-steps": 4,
+        "--per-device-train-batch-size": 2,
         "--gradient-accumulation-steps": 2,
         "--lora-dropout": 0.1,
         "--method": "dpo",
