@@ -241,6 +241,22 @@ def test_a_picture_that_fails_stops_with_the_flag_that_goes_on(rows: Any, tmp_pa
         train(config(data, tmp_path / "out"), silent)
 
 
+def test_a_held_out_picture_that_fails_stops_and_goes_on_without_it(
+    rows: Any, tmp_path: Path
+) -> None:
+    held_out = rows.shade_pairs(range(8, 12))
+    held_out[2]["images"][0]["bytes"] = b"no picture"
+    splits = {"train": rows.shade_pairs(range(8)), "test": held_out}
+    data, output = rows.write_import(tmp_path / "data", splits, layout="pair"), tmp_path / "out"
+    options = {"eval_split": "test", "eval_steps": 1}
+
+    with pytest.raises(RowsRefused, match=r"image-unreadable.*--exclude-ids shade-10 \(saved at"):
+        train(config(data, output, **options), silent)
+
+    summary = train(config(data, output, exclude_ids=["shade-10"], **options), silent)
+    assert (summary.steps, summary.resumed_from) == (2, 1)
+
+
 @pytest.mark.parametrize(
     ("options", "said"),
     [
@@ -259,6 +275,17 @@ def test_settings_that_do_not_fit_are_one_line(
 ) -> None:
     with pytest.raises(UsageError, match=said):
         train(config(shades, tmp_path / "out", **options), silent)
+
+
+def test_a_text_model_learns_from_pairs_without_pictures(rows: Any, tmp_path: Path) -> None:
+    words = [rows.message("user", "How many?"), *(rows.message("assistant", w) for w in "ab")]
+    pairs = [rows.pair_row(f"{number}", *words) for number in range(8)]
+    data = rows.write_import(tmp_path / "data", {"train": pairs}, layout="pair")
+
+    train(config(data, tmp_path / "out", model_name_or_path="tiny-text", max_steps=3), silent)
+
+    first, *_, last = metrics(tmp_path / "out")
+    assert last["loss"] < first["loss"]
 
 
 def test_losses_add_up_by_their_weights(shades: Path, tmp_path: Path) -> None:

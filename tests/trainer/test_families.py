@@ -58,10 +58,21 @@ def ours(folder: Path, mixed: list[dict[str, Any]]) -> dict[str, Any]:
 
 def theirs(folder: Path, mixed: list[dict[str, Any]]) -> dict[str, Any]:
     from PIL import Image
+    from transformers import Qwen2VLProcessor, Qwen3VLProcessor
 
-    from vlm_trainer.hf_processor import load_processor
+    from vlm_trainer.hf_processor import ImageOnlyProcessor, load_processor
+
+    class ImageOnlyQwen2(Qwen2VLProcessor):  # the family's own, without its video half
+        __init__ = ImageOnlyProcessor.__init__
+
+    class ImageOnlyQwen3(Qwen3VLProcessor):
+        __init__ = ImageOnlyProcessor.__init__
 
     processor = load_processor(folder)
+    own = {"qwen2_vl": ImageOnlyQwen2, "qwen3_vl": ImageOnlyQwen3}.get(folder.name)
+    if own:
+        parts = (processor.image_processor, processor.tokenizer)
+        processor = own(*parts, chat_template=processor.chat_template)
     texts = [processor.apply_chat_template(row["messages"]) for row in mixed]
     pictures = [[Image.open(io.BytesIO(i["bytes"])) for i in row["images"]] for row in mixed]
     return dict(processor(text=texts, images=pictures, padding=True, return_tensors="pt"))

@@ -150,7 +150,7 @@ def test_what_is_wrong_with_a_pair_is_said_by_column(rows: Any, chat: Any) -> No
     refused = counted([from_columns(row) for row in wrong], chat).refused
 
     assert [(row.row_id, str(row.reason), row.where) for row in refused] == [
-        ("equal", "answers-equal", "$.rejected"),
+        ("equal", "pair-equal", "$.rejected"),
         ("no rejected", "no-supervised-token", "$.rejected"),
         ("no chosen", "no-supervised-token", "$.chosen"),
         ("evil", "control-token-in-text", "$.rejected[1].content"),

@@ -48,7 +48,7 @@ class PairTrainer(ShardHooks, DPOTrainer):  # framework hooks only
         The stock trainer takes the mean of batch means, and a last batch of one row then
         counts as much as a whole one.
         """
-        loss = super().compute_loss(model, inputs, return_outputs)
+        loss = super().compute_loss(model, inputs, return_outputs)  # type: ignore[no-untyped-call]
         if num_items_in_batch is None:
             return loss
         return loss * _pairs_in(inputs) * self.args.world_size / num_items_in_batch
@@ -69,8 +69,8 @@ def build_pair_trainer(
         UsageError: A field under ``trainer:`` that DPOConfig does not have, or settings that
             DPOTrainer refuses together.
     """
-    how = job.rows.how
-    pads = {"pad_id": how.chat.pad_id, "image_token_id": how.chat.image_token_id}
+    chat = job.rows.how.chat
+    collator = partial(collate_pairs, pad_id=chat.pad_id, image_token_id=chat.image_token_id)
     arguments = make_arguments(DPOConfig, job, _own_arguments(job))
     try:
         trainer = PairTrainer(
@@ -80,7 +80,7 @@ def build_pair_trainer(
             train_dataset=placeholder(),
             eval_dataset=placeholder() if job.held_out else None,
             processing_class=AutoTokenizer.from_pretrained(job.folder),
-            data_collator=partial(collate_pairs, **pads),
+            data_collator=collator,
         )
     except (NotImplementedError, ValueError) as error:
         raise UsageError(f"DPOTrainer refuses the settings: {error}") from error

@@ -28,7 +28,7 @@ class Reason(StrEnum):
     """The row has more tokens than --max-length; it is never cut."""
     CONTROL_TOKEN_IN_TEXT = "control-token-in-text"  # noqa: S105 - not a password
     """A text holds a control token such as <|image_pad|> or <|im_end|> literally."""
-    ANSWERS_EQUAL = "answers-equal"
+    PAIR_EQUAL = "pair-equal"
     """Both answers of a preference pair are the same, so there is nothing to prefer."""
     IMAGE_COUNT_DIFFERS = "image-count-differs"
     """The row has more or fewer image parts than images."""

@@ -71,6 +71,11 @@ class ShardHooks(Trainer):  # framework hooks only; stands before a trainer of T
         """Fetch the batches of a step; a row that failed in a worker stops the run here."""
         return super().get_batch_samples(_without_refused(epoch_iterator), *rest)
 
+    def prediction_step(self, model: Any, inputs: Any, *rest: Any, **options: Any) -> Any:
+        """Measure a batch; a held-out row that failed stops the run too."""
+        _check_whole(inputs)
+        return super().prediction_step(model, inputs, *rest, **options)
+
     def _save_checkpoint(self, model: Any, trial: Any) -> None:
         folder = Path(str(self.args.output_dir)) / f"checkpoint-{self.state.global_step}"
         if self.args.should_save:
@@ -153,8 +158,12 @@ def any_process(value: bool, device: Any) -> bool:  # noqa: FBT001
 
 def _without_refused(batches: Iterator[Any]) -> Iterator[Any]:
     for batch in batches:
-        if "refused" in batch:
-            ids = ",".join(row.row_id for row in batch["refused"])
-            first = batch["refused"][0]
-            raise RowsRefused(f"{first}. To go on without it: --exclude-ids {ids}")
+        _check_whole(batch)
         yield batch
+
+
+def _check_whole(batch: Any) -> None:
+    if "refused" in batch:
+        ids = ",".join(row.row_id for row in batch["refused"])
+        first = batch["refused"][0]
+        raise RowsRefused(f"{first}. To go on without it: --exclude-ids {ids}")

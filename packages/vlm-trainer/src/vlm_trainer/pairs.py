@@ -38,13 +38,13 @@ def sides(conversation: Conversation) -> tuple[Conversation, Conversation]:
     """Return the chosen and the rejected side as conversations of the prompt/answer layout.
 
     Raises:
-        RowError: ``answers-equal``: there is nothing to prefer, and the loss would stay
+        RowError: ``pair-equal``: there is nothing to prefer, and the loss would stay
             where it is.
     """
     first = conversation.first_answer
     answer = conversation.messages[first:]
     if [dict(message) for message in answer] == [dict(m) for m in conversation.rejected]:
-        raise RowError(Reason.ANSWERS_EQUAL, "$.rejected", "the same as $.chosen")
+        raise RowError(Reason.PAIR_EQUAL, "$.rejected", "the same as $.chosen")
     chosen = replace(conversation, rejected=())
     prompt = conversation.messages[:first]
     return chosen, replace(chosen, messages=(*prompt, *conversation.rejected))
@@ -66,7 +66,7 @@ def render_pair(
     """Render both sides; pictures are opened and cut once.
 
     Raises:
-        RowError: As `vlm_trainer.render.render`, and ``answers-equal``.
+        RowError: As `vlm_trainer.render.render`, and ``pair-equal``.
     """
     chosen, rejected = sides(conversation)
     whole = _placed(chosen, "chosen", lambda side: render(side, chat, rule, train_on))
