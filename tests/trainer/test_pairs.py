@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -14,7 +15,7 @@ from vlm_trainer.conversation import Conversation, from_columns
 from vlm_trainer.data import ShardSet, find_split, method_of
 from vlm_trainer.errors import Reason, SourceError
 from vlm_trainer.lengths import Lengths, Measure, measure
-from vlm_trainer.pairs import render_pair
+from vlm_trainer.pairs import render_pair, sides
 from vlm_trainer.sizes import PixelRule
 
 RULE = PixelRule(min_pixels=784, max_pixels=3136)
@@ -59,6 +60,17 @@ def test_a_row_has_a_prompt_and_two_answers(pairs: list[dict[str, Any]]) -> None
     assert (row.first_answer, len(row.messages), len(row.rejected)) == (4, 5, 1)
     assert row.rejected[0]["content"][0]["text"] == "An astronaut, smiling."
     assert row.flags == {5: {"name": "other"}}
+
+
+def test_flags_go_with_their_messages(pairs: list[dict[str, Any]]) -> None:
+    flags = {0: "told", 4: "better", 5: "worse"}
+    extras = json.dumps({at: {"name": name} for at, name in flags.items()})
+
+    chosen, rejected = sides(from_columns(pairs[0] | {"extras": extras}))
+
+    assert chosen.flags == {0: {"name": "told"}, 4: {"name": "better"}}
+    assert rejected.flags == {0: {"name": "told"}, 4: {"name": "worse"}}
+    assert (len(chosen.messages), len(rejected.messages)) == (5, 5)
 
 
 def test_a_batch_is_the_one_that_trl_makes(

@@ -17,6 +17,7 @@ from typing import Any
 from vlm_trainer.chat import read_json
 from vlm_trainer.config import LoraOptions
 from vlm_trainer.errors import UsageError
+from vlm_trainer.serving import serving_notes
 
 LAYER = r"(self_attn\.(q|k|v|o)_proj|mlp\.(gate|up|down)_proj)"
 BLOCK = r"(attn\.(qkv|proj)|mlp\.((gate|up|down)_proj|fc1|fc2|linear_fc1|linear_fc2))"
@@ -151,6 +152,13 @@ def report(model: Any) -> Adapted:
         total += _size(parameter)
         by_tower[tower_of(name)] += parameter.numel() if parameter.requires_grad else 0
     return Adapted(count_by_tower(names), by_tower, sum(by_tower.values()), total)
+
+
+def notes(model: Any) -> list[str]:
+    """Return what `serving_notes` says of a model's adapter; nothing of one without."""
+    adapters = getattr(model, "peft_config", {})
+    towers = [tower for tower, count in report(model).modules.items() if count]
+    return [note for a in adapters.values() for note in serving_notes(a.to_dict(), towers)]
 
 
 def _size(parameter: Any) -> int:

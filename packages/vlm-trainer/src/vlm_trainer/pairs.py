@@ -37,17 +37,24 @@ class Pair:
 def sides(conversation: Conversation) -> tuple[Conversation, Conversation]:
     """Return the chosen and the rejected side as conversations of the prompt/answer layout.
 
+    The flags of messages, numbered through prompt, chosen and rejected, go with their messages.
+
     Raises:
         RowError: ``pair-equal``: there is nothing to prefer, and the loss would stay
             where it is.
     """
-    first = conversation.first_answer
-    answer = conversation.messages[first:]
-    if [dict(message) for message in answer] == [dict(m) for m in conversation.rejected]:
+    first, end = conversation.first_answer, len(conversation.messages)
+    if conversation.messages[first:] == conversation.rejected:
         raise RowError(Reason.PAIR_EQUAL, "$.rejected", "the same as $.chosen")
-    chosen = replace(conversation, rejected=())
-    prompt = conversation.messages[:first]
-    return chosen, replace(chosen, messages=(*prompt, *conversation.rejected))
+    flags = conversation.flags.items()
+    chosen = {at: values for at, values in flags if at < end}
+    rejected = {at: values for at, values in flags if at < first}
+    rejected |= {at - end + first: values for at, values in flags if at >= end}
+    messages = (*conversation.messages[:first], *conversation.rejected)
+    return (
+        replace(conversation, rejected=(), flags=chosen),
+        replace(conversation, rejected=(), flags=rejected, messages=messages),
+    )
 
 
 def of_both(conversation: Conversation, do: Callable[[Conversation], T]) -> tuple[T, T]:

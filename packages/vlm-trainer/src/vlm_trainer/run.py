@@ -195,15 +195,14 @@ def _built(job: Any, model: Any, load: Callable[[], Any], progress: list[Any]) -
 def _tuned(model: Any, config: TrainConfig, say: Tell) -> Any:
     from transformers import set_seed
 
-    from vlm_trainer.lora import add_adapter, report
-    from vlm_trainer.serving import serving_notes
+    from vlm_trainer.lora import add_adapter, notes, report
 
     set_seed(config.schedule.seed)  # new adapter weights are random
     if config.model.tuning == "lora":
         model = add_adapter(model, config.lora)
-        for note in serving_notes(config.lora):
-            say(f"note: {note}")
     say(str(report(model)))
+    for note in notes(model):
+        say(f"note: {note}")
     return model
 
 
