@@ -26,11 +26,12 @@ def config(data: Path, output: Path, **options: Any) -> TrainConfig:
         "model_name_or_path": "tiny",
         "data": str(data),
         "output_dir": str(output),
-        "max_steps": 6,
+        "max_steps": 9,
         "per_device_train_batch_size": 8,
         "gradient_accumulation_steps": 1,
         "learning_rate": 5e-3,
-        "logging_steps": 1,
+        "eval_split": "test",
+        "eval_steps": 3,
         "use_cpu": True,
     }
     return read_config(None, {**given, **options})
@@ -40,9 +41,9 @@ def silent(_line: str) -> None:
     """Take a line of talk."""
 
 
-def losses(output: Path) -> list[float]:
+def held_out_losses(output: Path) -> list[float]:
     lines = [json.loads(line) for line in (output / "metrics.jsonl").read_text().splitlines()]
-    return [line["loss"] for line in lines]
+    return [line["eval_loss"] for line in lines if "eval_loss" in line]
 
 
 def quantised(folder: Path, **options: Any) -> Any:
@@ -51,14 +52,17 @@ def quantised(folder: Path, **options: Any) -> Any:
         return load_model(find_base(str(folder)), dtype="float32", quantisation=config)
 
 
+def write_quantised(folder: Path, bits: str, base: Path) -> Path:
+    """Write a base whose weights lie there quantised, as some are published."""
+    shutil.copytree(base, folder)
+    with quiet_libraries():
+        quantised(base, load_in=bits).save_pretrained(folder)
+    return folder
+
+
 @pytest.fixture(scope="module")
 def four_bit_folder(tiny_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A base whose weights lie in 4-bit, as some are published."""
-    folder = tmp_path_factory.mktemp("bnb") / "tiny-bnb-4bit"
-    shutil.copytree(tiny_folder, folder)
-    with quiet_libraries():
-        quantised(tiny_folder, load_in="4bit").save_pretrained(folder)
-    return folder
+    return write_quantised(tmp_path_factory.mktemp("bnb") / "tiny", "4bit", tiny_folder)
 
 
 @pytest.mark.parametrize(
@@ -114,42 +118,43 @@ def test_lora_learns_over_a_quantised_base(
 
     train(config(digits, tmp_path / "out", **options), said.append)
 
-    found = losses(tmp_path / "out")
-    assert found[-1] < 0.6 * found[0]
+    found = held_out_losses(tmp_path / "out")
+    assert found[-1] < 0.8 * found[0]
     saved = load_file(tmp_path / "out" / "adapter_model.safetensors")
     assert {str(tensor.dtype) for tensor in saved.values()} == {"torch.float32"}
     assert f"over a base in {options['load_in']}" in "\n".join(said)
 
 
 def test_a_resumed_run_over_four_bits_ends_in_the_same_bytes(digits: Path, tmp_path: Path) -> None:
-    options = {"load_in": "4bit", "lora_dropout": 0.1, "save_steps": 2, "save_total_limit": 9}
+    options = {"load_in": "4bit", "lora_dropout": 0.1, "save_steps": 3, "save_total_limit": 9}
     whole, cut = tmp_path / "whole", tmp_path / "cut"
     for output in (whole, cut):
         train(config(digits, output, **options), silent)
     (cut / "finished.json").unlink()
-    for step in (4, 6):
+    for step in (6, 9):
         (cut / f"checkpoint-{step}" / "complete.json").unlink()
 
-    assert train(config(digits, cut, **options), silent).resumed_from == 2
+    assert train(config(digits, cut, **options), silent).resumed_from == 3
 
     name = "adapter_model.safetensors"
     assert (cut / name).read_bytes() == (whole / name).read_bytes()
 
 
+@pytest.mark.parametrize("bits", ["4bit", "8bit"])
 def test_a_base_that_is_quantised_already_trains_as_qlora(
-    digits: Path, tmp_path: Path, four_bit_folder: Path
+    digits: Path, tmp_path: Path, tiny_folder: Path, bits: str
 ) -> None:
     from vlm_trainer.evaluate import EvaluateConfig, evaluate
 
     said: list[str] = []
-    base = str(four_bit_folder)
+    base = str(write_quantised(tmp_path / "base", bits, tiny_folder))
 
     train(config(digits, tmp_path / "out", model_name_or_path=base), said.append)
 
-    found = losses(tmp_path / "out")
-    assert find_base(base).quantised == "4bit"
-    assert any(line.endswith("over a base in 4bit") for line in said)
-    assert found[-1] < 0.6 * found[0]
+    found = held_out_losses(tmp_path / "out")
+    assert find_base(base).quantised == bits
+    assert any(line.endswith(f"over a base in {bits}") for line in said)
+    assert found[-1] < 0.8 * found[0]
     assert (
         evaluate(EvaluateConfig(digits, adapter=tmp_path / "out", use_cpu=True, limit=2)).rows == 2
     )

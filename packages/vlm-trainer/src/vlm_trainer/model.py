@@ -81,7 +81,7 @@ def load_model(
         here = device if device == "cpu" else int(os.environ.get("LOCAL_RANK") or 0)
         options["device_map"] = {"": here}
     try:
-        return auto.from_pretrained(
+        model: Any = auto.from_pretrained(
             base.weights,
             revision=base.revision or "main",
             dtype=getattr(torch, dtype),
@@ -91,6 +91,13 @@ def load_model(
     except Exception as error:  # OSError, SafetensorError, RuntimeError for wrong shapes, ...
         first_line = (str(error).strip().splitlines() or [type(error).__name__])[0]
         raise SourceError(f"{base.name}: the weights cannot be loaded ({first_line})") from error
+    module: Any
+    for module in model.modules():
+        # On CPUs with AVX512-BF16, bitsandbytes 0.50 repacks 4-bit weights at the first
+        # evaluation, for a kernel that has no gradient: the training would end there.
+        if hasattr(module, "support_avx512bf16_for_cpu"):
+            module.support_avx512bf16_for_cpu = False
+    return model
 
 
 @contextlib.contextmanager
