@@ -81,7 +81,7 @@ def load_model(
         here = device if device == "cpu" else int(os.environ.get("LOCAL_RANK") or 0)
         options["device_map"] = {"": here}
     try:
-        model: Any = auto.from_pretrained(
+        model = auto.from_pretrained(
             base.weights,
             revision=base.revision or "main",
             dtype=getattr(torch, dtype),
@@ -91,10 +91,16 @@ def load_model(
     except Exception as error:  # OSError, SafetensorError, RuntimeError for wrong shapes, ...
         first_line = (str(error).strip().splitlines() or [type(error).__name__])[0]
         raise SourceError(f"{base.name}: the weights cannot be loaded ({first_line})") from error
-    module: Any
+    return _kept_trainable(model)
+
+
+def _kept_trainable(model: Any) -> Any:
+    """Keep 4-bit weights as they are also while a model is evaluated on a CPU.
+
+    Where the CPU has AVX512-BF16, bitsandbytes 0.50 repacks them at the first evaluation, for a
+    kernel that computes in bfloat16 and has no gradient: a training would end there.
+    """
     for module in model.modules():
-        # On CPUs with AVX512-BF16, bitsandbytes 0.50 repacks 4-bit weights at the first
-        # evaluation, for a kernel that has no gradient: the training would end there.
         if hasattr(module, "support_avx512bf16_for_cpu"):
             module.support_avx512bf16_for_cpu = False
     return model
