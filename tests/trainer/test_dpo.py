@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -162,6 +164,10 @@ def test_every_loss_of_trl_is_known_by_its_name(mixed: Path, tmp_path: Path) -> 
         trainer.loss_types, trainer.loss_weights = [name], [1.0]
         with torch.no_grad():
             assert torch.isfinite(trainer.compute_loss(trainer.model, batch)), name
+    trainer.loss_types = ["nonsense"]
+    with pytest.raises(ValueError, match="Unknown loss type") as caught:
+        trainer.compute_loss(trainer.model, batch)
+    assert set(re.findall(r"'(\w+)'", str(caught.value))) == set(DPO_LOSSES)
 
 
 @pytest.mark.parametrize(
@@ -216,8 +222,8 @@ def test_a_resumed_run_ends_in_the_same_bytes(shades: Path, tmp_path: Path, tuni
     if tuning == "lora":
         options["lora_dropout"] = 0.1
     whole, cut = tmp_path / "whole", tmp_path / "cut"
-    for output in (whole, cut):
-        train(config(shades, output, **options), silent)
+    train(config(shades, whole, **options), silent)
+    shutil.copytree(whole, cut)
     (cut / "finished.json").unlink()
     (cut / "checkpoint-6" / "complete.json").unlink()
     (cut / "checkpoint-4" / "optimizer.pt").write_bytes(b"cut short")
@@ -230,6 +236,10 @@ def test_a_resumed_run_ends_in_the_same_bytes(shades: Path, tmp_path: Path, tuni
     assert [line["rewards/margins"] for line in metrics(cut)] == [
         line["rewards/margins"] for line in metrics(whole)
     ]
+    for lost in ("finished.json", name):  # killed while finishing
+        (cut / lost).unlink()
+    assert train(config(shades, cut, **options), silent).resumed_from == 6
+    assert (cut / name).read_bytes() == (whole / name).read_bytes()
 
 
 def test_a_picture_that_fails_stops_with_the_flag_that_goes_on(rows: Any, tmp_path: Path) -> None:

@@ -128,8 +128,8 @@ def test_lora_learns_over_a_quantised_base(
 def test_a_resumed_run_over_four_bits_ends_in_the_same_bytes(digits: Path, tmp_path: Path) -> None:
     options = {"load_in": "4bit", "lora_dropout": 0.1, "save_steps": 3, "save_total_limit": 9}
     whole, cut = tmp_path / "whole", tmp_path / "cut"
-    for output in (whole, cut):
-        train(config(digits, output, **options), silent)
+    train(config(digits, whole, **options), silent)
+    shutil.copytree(whole, cut)
     (cut / "finished.json").unlink()
     for step in (6, 9):
         (cut / f"checkpoint-{step}" / "complete.json").unlink()
