@@ -13,7 +13,7 @@ import re
 import urllib.parse
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 import pytest
@@ -58,6 +58,7 @@ class Hub:
 
     ``faults`` are answers that come first, by a part of the path, one for each time; ``flips`` are
     how often the second host sends a body with one byte changed, ``cuts`` with half of it.
+    ``before`` hears each path before it is answered.
     """
 
     def __init__(self, serve: Any) -> None:
@@ -65,6 +66,7 @@ class Hub:
         self.repos: dict[str, Repo] = {}
         self.faults: dict[str, list[bytes]] = {}
         self.flips = self.cuts = 0
+        self.before: Callable[[str], object] = len
         self.served = serve(self._answer)
         self.store = serve(self._stored)
         self._objects: dict[str, bytes] = {}
@@ -97,6 +99,7 @@ class Hub:
         url = urllib.parse.urlsplit(asked.path)
         path = urllib.parse.unquote(url.path)
         query = dict(urllib.parse.parse_qsl(url.query))
+        self.before(path)
         for part, faults in self.faults.items():
             if part in path and faults:
                 return self._bare(faults.pop(0), method)
@@ -104,8 +107,9 @@ class Hub:
             return self._search(query)
         if match := re.fullmatch(r"/api/datasets/([^/]+/[^/]+)(/revision/(.+))?", path):
             return self._info(match[1], match[3] or "main", asked.head)
-        if match := re.fullmatch(r"/api/datasets/([^/]+/[^/]+)/tree/([^/]+|refs/.+)", path):
-            return self._tree(match[1], match[2], query, asked.head)
+        if match := re.fullmatch(r"/api/datasets/([^/]+/[^/]+)/tree/([^/]+)(/.+)?", url.path):
+            name, revision, folder = map(urllib.parse.unquote, match.groups(""))
+            return self._tree(name, revision, {**query, "folder": folder.strip("/")}, asked.head)
         if match := re.fullmatch(r"/datasets/([^/]+/[^/]+)/resolve/([^/]+)/(.+)", path):
             answer = self._resolve(match[1], match[2], match[3], asked.head)
             return self._bare(answer, method)
@@ -171,9 +175,10 @@ class Hub:
             return refused
         if (files := self.repos[name].tree(revision)) is None:
             return self.http(b"{}", status=404, X_Error_Code="RevisionNotFound")
+        folders = {str(parent) for path in files for parent in PurePosixPath(path).parents} - {"."}
         entries: list[dict[str, Any]] = [
             {"type": "directory", "path": folder, "oid": "0" * 40, "size": 0}
-            for folder in sorted({path.rpartition("/")[0] for path in files} - {""})
+            for folder in sorted(folders)
         ]
         for path, data in files.items():
             entry = {"type": "file", "path": path, "size": len(data), "oid": blob_id(data)}
@@ -181,10 +186,22 @@ class Hub:
                 oid = hashlib.sha256(data).hexdigest()
                 entry["lfs"] = {"oid": oid, "size": len(data), "pointerSize": 130}
             entries.append(entry)
+        folder, is_deep = query["folder"], query.get("recursive") == "true"
+        if folder and folder not in folders:
+            return self.http(b"{}", status=404, X_Error_Code="EntryNotFound")
+        below = f"{folder}/" if folder else ""
+        entries = [
+            entry
+            for entry in entries
+            if entry["path"].startswith(below)
+            and (is_deep or "/" not in entry["path"].removeprefix(below))
+        ]
         start = int(query.get("cursor", 0))
         more = {}
         if start + _PAGE < len(entries):
-            path = f"/api/datasets/{name}/tree/{revision}?recursive=true&cursor={start + _PAGE}"
+            place = f"{urllib.parse.quote(revision, safe='')}/{folder}".rstrip("/")
+            deep = str(is_deep).lower()
+            path = f"/api/datasets/{name}/tree/{place}?recursive={deep}&cursor={start + _PAGE}"
             more["Link"] = f'<{self.served.url(path)}>; rel="next"'
         return self._json(entries[start : start + _PAGE], **more)
 

@@ -6,7 +6,7 @@ import hypothesis.strategies as st
 from hypothesis import given
 
 from vlm_datakit.conversation import Conversation, Message, Origin, Text
-from vlm_datakit.oddities import Length, Oddities, OddityCounter
+from vlm_datakit.oddities import Length, Oddities, OddityCounter, Sizes
 
 
 def counted(rows: list[tuple[Origin, str | None, str]]) -> Oddities:
@@ -46,3 +46,28 @@ def test_the_extremes_are_told_first_and_of_equal_ones_the_earlier(sizes: list[i
     shortest = sorted(enumerate(sizes), key=lambda pair: (pair[1], pair[0]))[:3]
     assert found.longest == tuple(Length(f"a:{n}", size + 1) for n, size in longest)
     assert found.shortest_answers == tuple(Length(f"a:{n}", size) for n, size in shortest)
+
+
+@given(st.lists(st.integers(0, 2**40), min_size=1), st.integers(0, 40))
+def test_sizes_are_known_within_an_eighth(sizes: list[int], bits: int) -> None:
+    found = Sizes()
+    for size in sizes:
+        found.add(size)
+
+    middle = sorted(sizes)[(len(sizes) - 1) // 2]
+    assert middle * 7 / 8 <= found.median() <= middle
+    assert found.count_from(2**bits) == sum(size >= 2**bits for size in sizes)
+
+
+def test_rows_far_longer_than_most_are_counted() -> None:
+    answers = ["!" * 31] * 9 + ["!" * 511, "!" * 510]  # and one letter of the question
+
+    found = counted([(Origin("a", n, n), None, answer) for n, answer in enumerate(answers)])
+
+    assert (found.median_chars, found.far_longer) == (32, 1)
+
+
+def test_short_rows_are_never_far_longer() -> None:
+    found = counted([(Origin("a", n, n), None, "!" * n) for n in (1, 1, 1, 254)])
+
+    assert found.far_longer == 0

@@ -111,8 +111,9 @@ def ahead(stages: Stages, png_bytes: Callable[..., bytes]) -> tuple[Stages, list
     """Stages that note what is begun (``+``) and what is waited for, in order."""
     log: list[str] = []
 
-    def begin(draft: Draft) -> None:
+    def begin(draft: Draft) -> int:
         log.extend(f"+{image.value[9:]}" for image in draft.images)
+        return len(draft.images)
 
     def read(url: str, max_bytes: int, where: str) -> bytes:
         log.append(url[9:])

@@ -388,16 +388,15 @@ def test_after_a_kill_no_finished_file_is_fetched_again(
     assert answers(tmp_path / "parts", "train") == [answer(n) for n in range(90)]
 
 
-def test_pictures_named_by_path_are_refused_with_the_way_to_get_them(
+def test_pictures_that_lie_in_an_archive_are_refused_with_the_way_to_get_them(
     hub: Any, hub_cli: Any, chat: Callable[..., Any], png_bytes: Any, tmp_path: Path
 ) -> None:
-    picture = png_bytes(5, 5)
     data = lines(chat("Which?", "This.", "images/a.png"))
-    hub.add("owner/named", {"data/train.jsonl": data, "data/images/a.png": picture})
+    hub.add("owner/named", {"data/train.jsonl": data, "images.7z": b"7z"})
 
     refused = hub_cli("import", "owner/named")
     (tmp_path / "got/images").mkdir(parents=True)
-    (tmp_path / "got/images/a.png").write_bytes(picture)
+    (tmp_path / "got/images/a.png").write_bytes(png_bytes(5, 5))
     done = hub_cli("import", "owner/named", "--image-root", "got")
 
     assert (refused.code, done.code) == (6, 0), refused.err + done.err

@@ -25,10 +25,10 @@ CASES = {
 
 @pytest.fixture
 def mixed_import(tmp_path: Path) -> Path:
-    """Rows with 0, 1 and 2 digits whose answers are of very unequal length."""
+    """Rows with 0, 1 and 2 digits whose answers, lists in JSON, are of very unequal length."""
     message, rows = BUILD["message"], BUILD["digit_rows"](range(ROWS))
     for number, row in enumerate(rows):
-        image, answer = row["images"][0], "seven " * (1 + 7 * (number % 5))
+        image, answer = row["images"][0], json.dumps(["seven"] * (1 + 7 * (number % 5)))
         parts = [BUILD["IMAGE"]] * (number % 3)
         row["messages"] = [message("user", *parts, "Which?"), message("assistant", answer)]
         row["images"] = [image] * len(parts)
@@ -36,8 +36,9 @@ def mixed_import(tmp_path: Path) -> Path:
     return Path(BUILD["write_import"](tmp_path / "mixed", {"train": rows}))
 
 
-def train(data: Path, output: Path, processes: int, batch: int, accumulation: int) -> list[float]:
+def train(data: Path, output: Path, case: tuple[int, int, int], *options: str) -> list[float]:
     """Train in real processes and return the losses of the steps."""
+    processes, batch, accumulation = case
     launcher = [sys.executable, "-m", "vlm_trainer"]
     if processes > 1:
         torchrun = ["-m", "torch.distributed.run", "--standalone", "--nproc_per_node"]
@@ -56,7 +57,7 @@ def train(data: Path, output: Path, processes: int, batch: int, accumulation: in
     words = [str(word) for pair in flags.items() for word in pair]
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "ACCELERATE_USE_CPU": "true"}
     done = subprocess.run(
-        [*launcher, *words, "--use-cpu"],
+        [*launcher, *words, *options, "--use-cpu"],
         env=environment,
         capture_output=True,
         text=True,
@@ -68,11 +69,15 @@ def train(data: Path, output: Path, processes: int, batch: int, accumulation: in
     return [json.loads(line)["loss"] for line in lines]
 
 
+@pytest.mark.parametrize(
+    "options",
+    [pytest.param((), id="plain"), pytest.param(("--json-focus", "0.25"), id="weighted")],
+)
 def test_the_loss_is_the_same_for_every_way_of_dealing_out_a_batch(
-    tmp_path: Path, mixed_import: Path
+    tmp_path: Path, mixed_import: Path, options: tuple[str, ...]
 ) -> None:
     losses = {
-        name: train(mixed_import, tmp_path / str(number), *case)
+        name: train(mixed_import, tmp_path / str(number), case, *options)
         for number, (name, case) in enumerate(CASES.items())
     }
 

@@ -57,9 +57,10 @@ class TestRows:
         told = cli(["validate", "qa.jsonl"]).err.decode().splitlines()
         odd = json.loads(cli(["validate", "qa.jsonl", "--json"]).out)["oddities"]
 
-        assert told[-5:-1] == [
+        assert told[-6:-1] == [
             "rows with the id of an earlier row: 1",
             "  qa.jsonl:6 = qa.jsonl:1",
+            "rows of 16 times the median length and more: 1 (median about 7 characters)",
             "longest rows, in characters: 2,000 (qa.jsonl:8), 8 (qa.jsonl:6), 7 (qa.jsonl:1)",
             "shortest answers, in characters: 0 (qa.jsonl:8), 1 (qa.jsonl:1), 1 (qa.jsonl:2)",
         ]

@@ -15,6 +15,7 @@ from vlm_datakit.conversation import Rejected, Row
 from vlm_datakit.errors import Reason
 from vlm_datakit.plan import SourceFile
 from vlm_datakit.sinks.ledger import ledger_line
+from vlm_datakit.sources.heads import FirstLines, heads
 from vlm_datakit.sources.jsonl import Span, read_rows
 from vlm_datakit.sources.pipe import Pipe
 from vlm_datakit.sources.slices import cut
@@ -135,3 +136,23 @@ def test_a_pipe_reads_as_its_stream_whatever_was_looked_at(
     assert list(iter(lambda: pipe.readline(piece), b"")) == list(
         iter(lambda: stream.readline(piece), b"")
     )
+
+
+@given(data=files(), mark=st.booleans(), rows=st.integers(1, 9), piece=st.integers(1, 30))
+@example(data=b"\xef\n{}\n", mark=False, rows=1, piece=1)
+@example(data=b"\n{}\n{}", mark=True, rows=1, piece=1)
+def test_the_first_lines_are_the_first_rows_whatever_the_pieces(
+    path: Path, *, data: bytes, mark: bool, rows: int, piece: int
+) -> None:
+    data = b"\xef\xbb\xbf" * mark + data
+    path.write_bytes(data)
+    first = FirstLines(io.BytesIO(data), rows)
+    file = SourceFile("train", "a.jsonl", str(path), len(data), 1)
+
+    kept = b"".join(iter(lambda: first.readline(piece), b""))
+    (head,) = heads([file], rows)
+
+    whole = outcomes(data, 0, None)
+    assert data.startswith(kept)
+    assert outcomes(kept, 0, None) == outcomes(data, 0, head.end) == whole[:rows]
+    assert head.rows == len(whole[:rows])

@@ -15,10 +15,13 @@ from vlm_trainer.settings import read_config
 
 
 def said(capsys: pytest.CaptureFixture[str], *arguments: str | Path) -> tuple[int, str, str]:
-    with pytest.raises(SystemExit) as caught:
+    code: str | int | None = 0
+    try:
         main([str(argument) for argument in arguments])
+    except SystemExit as stop:
+        code = stop.code
     out, err = capsys.readouterr()
-    return int(caught.value.code or 0), out, err
+    return int(code or 0), out, err
 
 
 def test_nothing_given_says_which_model_and_data(capsys: pytest.CaptureFixture[str]) -> None:
@@ -67,6 +70,7 @@ def test_a_printed_config_reads_back(tmp_path: Path) -> None:
         (["evaluate", "--data", "d", "--batch-size", "0"], 2, "--batch-size"),
         (["evaluate", "--data", "d", "--limit", "-3"], 2, "--limit"),
         (["--lr-scheduler-type", "cosin"], 2, "cosine"),
+        (["--train-on", "first"], 2, "last-turn"),
         (["--expect-processes", "2", "--data", "d", "--output-dir", "o",
           "--model-name-or-path", "tiny"], 2, "--num_processes 2"),
     ],
@@ -87,6 +91,29 @@ def test_a_mistake_is_one_line_and_its_code(
     assert words in err
     assert "Traceback" not in err
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("options", "code", "words"),
+    [
+        pytest.param([], 0, "", id="all fit"),
+        pytest.param(["--max-length", "5"], 6, "24 row-too-long", id="none fits"),
+        pytest.param(["--max-length", "40"], 0, "", id="just so"),
+        pytest.param(["--max-length", "5", "--on-refused", "drop"], 6, "24 row-", id="all dropped"),
+        pytest.param(["--exclude-ids", "x,digit-3"], 0, "", id="an unknown id"),
+    ],
+)
+def test_a_plan_ends_as_the_training_would(
+    capsys: pytest.CaptureFixture[str], digits: Path, options: list[str], code: int, words: str
+) -> None:
+    found, out, err = said(
+        capsys, "plan", "--data", digits, "--model-name-or-path", "tiny", *options
+    )
+
+    assert found == code
+    assert out.startswith("rows    ")
+    assert words in err
+    assert ("1 of --exclude-ids are not in these rows: 'x'" in out) == ("x,digit-3" in options)
 
 
 def test_a_plan_counts_without_torch(digits: Path) -> None:

@@ -277,6 +277,7 @@ def test_a_held_out_picture_that_fails_stops_and_goes_on_without_it(
         ),
         ({"trainer": {"sync_ref_model": True}}, "sync_ref_model of DPOConfig is set by"),
         ({"dpo_loss": "exo_pair"}, "DPOTrainer refuses the settings: Label smoothing must be"),
+        ({"train_on": "all"}, "train_on and json_focus are for sft; dpo scores whole answers"),
         ({"packing": True, "max_length": 64}, "packing is for sft; pairs are not packed"),
     ],
 )

@@ -16,6 +16,7 @@ from vlm_trainer.data import ShardSet, find_split, method_of
 from vlm_trainer.errors import Reason, SourceError
 from vlm_trainer.lengths import Lengths, Measure, measure
 from vlm_trainer.pairs import render_pair, sides
+from vlm_trainer.shrink import TokenLimit
 from vlm_trainer.sizes import PixelRule
 
 RULE = PixelRule(min_pixels=784, max_pixels=3136)
@@ -113,7 +114,8 @@ def test_both_sides_share_their_pictures(pairs: list[dict[str, Any]], chat: Any)
 
 
 def counted(conversations: list[Conversation], chat: Any, max_length: int | None = None) -> Lengths:
-    return measure(conversations, Measure(chat, RULE, max_length, pairs=True))
+    limit = TokenLimit(max_length) if max_length else None
+    return measure(conversations, Measure(chat, RULE, limit, pairs=True))
 
 
 def test_a_pair_is_as_long_as_both_answers_with_their_prompts(
@@ -142,6 +144,26 @@ def test_the_longer_answer_alone_decides_whether_a_pair_fits(
     assert not counted([row], chat, longer).refused
     assert (refused.row_id, refused.reason) == ("none", Reason.ROW_TOO_LONG)
     assert refused.where == "$.rejected"
+
+
+def test_pictures_shrink_for_both_sides_until_the_longer_one_fits(
+    pairs: list[dict[str, Any]], chat: Any
+) -> None:
+    rule = PixelRule(min_pixels=784, max_pixels=50_176)
+    row = from_columns(pairs[2])
+    whole = render_pair(row, chat, rule)
+    limit = TokenLimit(len(whole.rejected.ids) - 5, shrinks=True)
+    assert len(whole.rejected.ids) > len(whole.chosen.ids)
+
+    pair = render_pair(row, chat, rule, limit=limit)
+
+    counted = measure([row], Measure(chat, rule, limit, pairs=True))
+    tokens = [sum(s.ids == chat.image_token_id) for s in (pair.chosen, pair.rejected)]
+    assert len(pair.rejected.ids) <= limit.tokens
+    assert tokens[0] == tokens[1] == sum(len(p.values_PD) // 4 for p in pair.chosen.images)
+    assert pair.chosen.images is pair.rejected.images
+    assert (counted.shrunk, counted.shrunk_to) == (1, pair.chosen.shrunk_to)
+    assert counted.tokens.tolist() == [len(pair.chosen.ids) + len(pair.rejected.ids)]
 
 
 def test_what_is_wrong_with_a_pair_is_said_by_column(rows: Any, chat: Any) -> None:

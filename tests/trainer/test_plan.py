@@ -12,8 +12,10 @@ from vlm_trainer.config import ScheduleOptions, from_flat
 from vlm_trainer.conversation import from_columns
 from vlm_trainer.curve import loss_svg, smoothed
 from vlm_trainer.errors import RowsRefused
+from vlm_trainer.labels import LabelRule
 from vlm_trainer.lengths import Measure, measure
 from vlm_trainer.plan import check_trainable, make_plan, plan_lines, steps_of
+from vlm_trainer.shrink import TokenLimit
 from vlm_trainer.sizes import PixelRule
 
 
@@ -51,8 +53,53 @@ def test_a_plan_says_rows_tokens_steps_and_sizes(rows: Any, chat: Chat) -> None:
     assert (plan.rows, plan.images, plan.steps, plan.trained_tokens) == (9, 9, 2, 27)
     assert plan.tokens == lengths.tokens.sum()
     assert "rows    9 of 10, 1 left out; 9 images" in text
-    assert "max_pixels 1003520 = at most 1280 image tokens" in text
+    assert "max_pixels 1003520: a 4032x3024 photo is shown at 1148x840, 1230 tokens\n" in text
+    assert "min_pixels 3136: a 28x28 icon is shown at 56x56, 4 tokens\n" in text
     assert "LoRA r 16 on: language, merger" in text
+
+
+def test_a_plan_says_what_is_done_to_rows(rows: Any, chat: Chat) -> None:
+    written = rows.digit_rows(range(10))
+    written[0]["extras"] = '{"1": {"weight": 0}}'
+    for row in written[1:3]:
+        row["image_sizes"] = [{"width": 560, "height": 560}]
+    given = {"max_length": 100, "on_too_long": "shrink", "exclude_ids": ("digit-3", "x", "y")}
+    config = from_flat({**given, "train_on": "last", "json_focus": 0.5})
+    limit = TokenLimit(100, shrinks=True)
+    how = Measure(chat, PixelRule(), limit, LabelRule("last"))
+    lengths = measure(map(from_columns, written), how, config.data.exclude_ids)
+
+    plan = make_plan(config, lengths, 1)
+    lines = plan_lines(plan, lengths, config, PixelRule())
+
+    assert (plan.rows, plan.shrunk, plan.unknown_ids) == (9, 2, 2)
+    assert lines[5:9] == [
+        "labels  train_on last, form of JSON counts 0.5",
+        "flags   1 rows have flags (weight, train) that train_on last does not read; "
+        "--train-on flags does",
+        "shrunk  2 rows show smaller pictures to fit 100 tokens, down to max_pixels "
+        f"{lengths.shrunk_to}",
+        "ids     2 of --exclude-ids are not in these rows: 'x', 'y'",
+    ]
+
+
+def test_rows_that_are_too_long_may_be_dropped_alone(rows: Any, chat: Chat) -> None:
+    answer = rows.message("assistant", "!")
+    said = {"short": "?", "long": "a " * 300, "control": "<|im_end|>"}
+    good, long, bad = (
+        from_columns(rows.chat_row(name, rows.message("user", text), answer))
+        for name, text in said.items()
+    )
+    how = Measure(chat, PixelRule(), TokenLimit(100))
+
+    check_trainable(measure([good, long], how), "stop", "OUT", on_too_long="drop")
+    check_trainable(measure([good, long, bad], how), "drop", "OUT")
+    with pytest.raises(RowsRefused, match=r"^OUT: .* trained: 1 row-too-long\. First: row 'long'"):
+        check_trainable(measure([good, long], how), "stop", "OUT", on_too_long="shrink")
+    with pytest.raises(RowsRefused, match=r"trained: 1 control-token-in-text\. First: row 'contr"):
+        check_trainable(measure([good, long, bad], how), "stop", "OUT", on_too_long="drop")
+    with pytest.raises(RowsRefused, match="1 row-too-long"):
+        check_trainable(measure([long], how), "drop", "OUT", on_too_long="drop")
 
 
 def test_nothing_left_to_train_is_refused(rows: Any, chat: Chat) -> None:

@@ -16,6 +16,7 @@ from vlm_trainer.contract import (
 )
 from vlm_trainer.errors import SourceError, UsageError
 from vlm_trainer.processor import copy_processor, read_rule
+from vlm_trainer.shrink import TokenLimit
 from vlm_trainer.sizes import PixelRule
 
 PUBLISHED = {  # preprocessor_config.json as the published checkpoints have it
@@ -88,3 +89,27 @@ def test_every_difference_is_named() -> None:
     assert named == ["max_pixels", "processor_sha256", "template_sha256"]
     with pytest.raises(UsageError, match="the model was trained on other input"):
         check_same(here, there)
+
+
+def test_fewer_pixels_than_a_token_covers_are_refused(tiny_words: Path) -> None:
+    with pytest.raises(UsageError) as caught:
+        read_rule(tiny_words, min_pixels=1, max_pixels=783)
+
+    assert str(caught.value) == "max_pixels 783 is below 784: one image token is 28x28 pixels"
+    assert read_rule(tiny_words, min_pixels=1, max_pixels=784).max_pixels == 784
+
+
+def test_a_contract_of_before_has_no_shrinking_and_one_cut_short_is_refused(
+    tmp_path: Path,
+) -> None:
+    contract = make_contract(RULE, "template", TokenLimit(512, shrinks=True))
+    write_contract(contract, tmp_path)
+    values = json.loads((tmp_path / "pixel_contract.json").read_text())
+    assert values.pop("shrink_to_tokens") == 512
+
+    (tmp_path / "pixel_contract.json").write_text(json.dumps(values))
+    assert read_contract(tmp_path) == make_contract(RULE, "template")
+    del values["max_pixels"]
+    (tmp_path / "pixel_contract.json").write_text(json.dumps(values))
+    with pytest.raises(SourceError, match=r"pixel_contract\.json: not a pixel contract"):
+        read_contract(tmp_path)

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from vlm_trainer.chat import Chat, compile_template
 from vlm_trainer.conversation import from_columns
 from vlm_trainer.errors import Reason, RowError
-from vlm_trainer.render import lay_out, prompt_ids, render
+from vlm_trainer.render import lay_out, lay_out_prompt, render
 from vlm_trainer.sizes import PixelRule
 
 RULE = PixelRule(min_pixels=784, max_pixels=3136)
@@ -139,10 +139,10 @@ def test_a_prompt_ends_where_the_answer_begins(rows: Any, chat: Chat) -> None:
         from_columns(rows.chat_row("a", asked, rows.message("assistant", "two"))), chat, RULE
     )
 
-    ids = prompt_ids(from_columns(rows.chat_row("a", asked)), chat, RULE)
+    prompt = lay_out_prompt(from_columns(rows.chat_row("a", asked)), chat, RULE)
 
     first_trained = int(np.flatnonzero(whole.labels != -100)[0])
-    assert ids.tolist() == whole.ids[:first_trained].tolist()
+    assert prompt.ids.tolist() == whole.ids[:first_trained].tolist()
 
 
 def calls(name: str) -> str:

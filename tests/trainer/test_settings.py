@@ -90,6 +90,23 @@ def test_a_config_survives_being_written_and_read(values: dict[str, Any]) -> Non
         ("lora_scope: []", "lora_scope is empty; choose from language, vision, merger"),
         ("packing: true", "packing needs max_length, the tokens of a packed row"),
         ("max_pixels: 1", "min_pixels 3136 is above max_pixels 1"),
+        ("on_too_long: cut", "x.yaml: on_too_long is 'cut'; choose from refuse, drop, shrink"),
+        ("on_too_long: shrink", "on_too_long shrink needs max_length, the longest row"),
+        ("json_focus: 1.5", "json_focus is 1.5; it must be at most 1"),
+        ("json_focus: -1", "json_focus is -1.0; it must be at least 0"),
+        ("json_focus_keys: true", "json_focus_keys needs json_focus, the weight of the form"),
+        (
+            "{json_focus: 0.5, packing: true, max_length: 9}",
+            "json_focus weighs tokens, and packed rows keep no weights",
+        ),
+        (
+            "{train_on: flags, trainer: {loss_type: dft}}",
+            "train_on flags weighs tokens; trainer: loss_type dft does not",
+        ),
+        (
+            "{json_focus: 0.5, trainer: {label_smoothing_factor: 0.1}}",
+            "json_focus weighs tokens; trainer: label_smoothing_factor 0.1 does not",
+        ),
         ("max_steps: 0", "max_steps is 0; it must be at least 1, or -1 for epochs"),
         ("max_steps: -5", "max_steps is -5; it must be at least 1, or -1 for epochs"),
         ("trainer: 3", "x.yaml: trainer wants a mapping of fields of TRL's config"),

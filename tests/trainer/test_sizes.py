@@ -5,7 +5,10 @@ from __future__ import annotations
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from transformers.models.qwen2_vl.image_processing_pil_qwen2_vl import smart_resize
+from transformers.models.qwen2_vl.image_processing_pil_qwen2_vl import (
+    Qwen2VLImageProcessorPil,
+    smart_resize,
+)
 
 from vlm_trainer.conversation import ImageSize
 from vlm_trainer.errors import Reason, RowError
@@ -34,6 +37,20 @@ def test_a_size_is_fitted_as_transformers_does(
     assert image_tokens(ImageSize(width, height), rule) == expected[0] * expected[1] // 784
 
 
+@given(sides, sides, st.integers(1, 1280), st.integers(0, 3000))
+def test_tokens_are_those_that_the_hf_processor_says(
+    width: int, height: int, fewest: int, more: int
+) -> None:
+    rule = PixelRule(min_pixels=fewest * 784, max_pixels=(fewest + more) * 784)
+    if max(width, height) > 200 * min(width, height):
+        return
+    processor = Qwen2VLImageProcessorPil(min_pixels=rule.min_pixels, max_pixels=rule.max_pixels)
+
+    patches = processor.get_number_of_image_patches(height, width)
+
+    assert image_tokens(ImageSize(width, height), rule) * 4 == patches
+
+
 @pytest.mark.parametrize(
     ("width", "height"),
     [
@@ -50,8 +67,6 @@ def test_a_picture_with_no_shape_is_refused(width: int, height: int) -> None:
     assert caught.value.seen == f"{width}x{height} pixels"
 
 
-def test_the_default_limit_is_1280_tokens() -> None:
-    rule = PixelRule()
-
-    assert (rule.max_image_tokens, rule.min_image_tokens) == (1280, 4)
-    assert image_tokens(ImageSize(4000, 3000), rule) == 1230
+def test_a_photo_is_shown_on_a_million_pixels_by_default() -> None:
+    assert image_tokens(ImageSize(4000, 3000), PixelRule()) == 1230
+    assert image_tokens(ImageSize(28, 28), PixelRule()) == 4

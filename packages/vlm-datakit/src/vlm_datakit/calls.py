@@ -49,6 +49,8 @@ def bare_calls(tool_calls: Any) -> list[dict[str, Any]]:
         >>> bare_calls([{"id": "1", "function": {"name": "add", "arguments": '{"a": 2}'}}])
         [{'name': 'add', 'arguments': {'a': 2}}]
     """
+    if not tool_calls:
+        return []
     values = tool_calls if isinstance(tool_calls, Sequence) else ()
     found = [_bare(value) for value in values]
     return [call for call in found if call is not None] if None not in found else []

@@ -7,7 +7,7 @@ from contextlib import closing
 from dataclasses import dataclass, field, replace
 from itertools import chain, islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypedDict, Unpack
+from typing import Any, TypedDict, Unpack
 
 from vlm_datakit import formats
 from vlm_datakit.checks import check, plain_checker
@@ -22,25 +22,24 @@ from vlm_datakit.mapping.file import mapping_of
 from vlm_datakit.mapping.parser import parser_of, settled
 from vlm_datakit.plan import FetchPolicy, ImagePolicy, Limits, SourceFile
 from vlm_datakit.rendering import Rendered, render
-from vlm_datakit.runner.stages import image_roots, open_pictures, opener, plain_rows_of
+from vlm_datakit.runner.stages import Pictures, open_beside, open_pictures, plain_rows_of
 from vlm_datakit.sinks.pictures import AsGiven, Inline, Spelling
 from vlm_datakit.sources.jsonl import Span
 from vlm_datakit.sources.kinds import read
 from vlm_datakit.sources.pipe import Lines
 from vlm_datakit.walk import Stages, convert_rows
 
-if TYPE_CHECKING:
-    from vlm_datakit.fetching.prefetch import Prefetcher
-
-
 _TOLD_ROWS = 1_000  # tell a format
+_IN_PYTHON = SourceFile("", "rows", "-", None, None)
 
 
 @dataclass(frozen=True, slots=True)
 class ConvertRequest:
     """Which format to which, where named pictures may be read, and what may be lost.
 
-    ``spelling`` says how pictures stand in the rows that are written.
+    ``spelling`` says how pictures stand in the rows that are written. ``names_pictures`` says that
+    rows on the Hub name theirs, so that these are fetched ahead. ``row_limit`` is how many rows of
+    a stream are read, None: all.
     """
 
     source: str
@@ -53,6 +52,8 @@ class ConvertRequest:
     fetch: FetchPolicy | None = None
     spelling: Spelling = field(default_factory=Inline)
     mapping: FieldMap | None = None
+    names_pictures: bool = False
+    row_limit: int | None = None
 
 
 class ConvertOptions(TypedDict, total=False):
@@ -167,7 +168,7 @@ def _in_python(
     rows: Iterable[Mapping[str, Any]], request: ConvertRequest
 ) -> Generator[Rendered | Rejected]:
     numbered = (_numbered(index, fields) for index, fields in enumerate(rows))
-    return _rendered(numbered, request, ())
+    return _rendered(numbered, request)
 
 
 def _numbered(index: int, fields: object) -> Row | Rejected:
@@ -178,11 +179,14 @@ def _numbered(index: int, fields: object) -> Row | Rejected:
 
 
 def _rendered(
-    rows: Iterable[Row | Rejected], request: ConvertRequest, own_roots: Sequence[Path]
+    rows: Iterable[Row | Rejected], request: ConvertRequest, file: SourceFile = _IN_PYTHON
 ) -> Generator[Rendered | Rejected]:
     target = formats.get(request.target)
-    with open_pictures(request.fetch, request.limits) as pictures:
-        for outcome in convert_rows(rows, convert_stages(request, own_roots, pictures)):
+    with (
+        open_pictures(request.fetch, request.limits) as fetched,
+        open_beside(file, request.image_roots, request.limits, fetched) as pictures,
+    ):
+        for outcome in convert_rows(rows, _stages(request, pictures)):
             yield render(outcome, target, request.lossy, request.spelling)
 
 
@@ -205,16 +209,13 @@ def _as_error(rejected: Rejected) -> RowError:
     return error
 
 
-def convert_stages(
-    request: ConvertRequest, own_roots: Sequence[Path], pictures: Prefetcher | None = None
-) -> Stages:
+def _stages(request: ConvertRequest, pictures: Pictures) -> Stages:
     """Return what rows pass through on the way from one format to another."""
-    roots = (*own_roots, *(Path(root).resolve() for root in request.image_roots))
     source, mapping = settled(request.mapping, request.source)
     plain = plain_checker(plain_rows_of(source, mapping))
-    opens = opener(request.limits, request.images, roots, pictures)
+    opens = pictures.opener(request.limits, request.images)
     resolve = Keeper(opens) if isinstance(request.spelling, AsGiven) else opens
-    ahead = pictures.ahead if pictures else None
+    ahead = pictures.ahead(are_named=request.names_pictures)
     return Stages(parser_of(source, mapping), resolve, check, ahead, plain)
 
 
@@ -235,7 +236,7 @@ def convert_stream(
     span = Span(
         file.name, start, None, max_line_bytes, keep_raw, cut_payloads, first_line=first_line
     )
-    return _rendered(read(file, stream, span), request, image_roots(file, ()))
+    return _rendered(islice(read(file, stream, span), request.row_limit), request, file)
 
 
 def convert_shards(

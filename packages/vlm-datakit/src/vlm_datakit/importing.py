@@ -20,7 +20,9 @@ from vlm_datakit.mapping.parser import settled
 from vlm_datakit.plan import FetchPolicy, ImagePolicy, Limits, Plan, SourceFile
 from vlm_datakit.runner.run import RunOptions, run
 from vlm_datakit.shards.manifest import FILE_NAME
-from vlm_datakit.sources.local import PIPE, source_files
+from vlm_datakit.sources.heads import may_look
+from vlm_datakit.sources.loaded import loaded_sources
+from vlm_datakit.sources.local import PIPE, checked_split, source_files
 from vlm_datakit.sources.pipe import Pipe
 from vlm_datakit.sources.slices import slice_bytes
 from vlm_datakit.sources.survey import Survey, first_rows, survey
@@ -36,7 +38,8 @@ class ImportRequest:
     ``split`` is one or several, or ``all``; ``config`` is that of a data set on the Hub.
     ``with_images`` None lets the first rows decide whether shards have image columns. With a
     ``goal``, and no format and no mapping, the first rows decide what becomes of their columns,
-    if they leave no doubt; see `vlm_datakit.suggesting`.
+    if they leave no doubt; see `vlm_datakit.suggesting`. ``row_limit`` is how many rows of each
+    split are read, None: all. ``with_datasets`` has the package ``datasets`` read the sources.
     """
 
     sources: tuple[str, ...]
@@ -51,6 +54,8 @@ class ImportRequest:
     mapping: FieldMap | None = None
     goal: str | None = None
     config: str | None = None
+    row_limit: int | None = None
+    with_datasets: bool = False
 
 
 def plan_import(
@@ -72,27 +77,20 @@ def plan_import(
             leaves open what its columns are, or does not fit them.
         RemoteError: the Hub does not answer.
     """
-    given = Given(request.format, request.mapping)
-    check_goal(request.goal, given)
-    name, mapping = settled(given.mapping, given.format)
+    check_goal(request.goal, Given(request.format, request.mapping))
+    settled(request.mapping, request.format)
     check_roots(request.image_roots)
     allowed_hosts(request.fetch)
-    files = find_files(request.sources, request.split, pipe, request.config)
-    fetched(files[0], told)
-    if request.goal is not None:
-        chosen = choose_mapping(files[0], pipe, request.goal)
-        name, mapping = settled(chosen.mapping, chosen.format or "auto")
-    format_ = None if name == "auto" else formats.get(name)
-    found = look_at(files[0], pipe, format_, mapping)
-    if request.goal is not None:
-        found = replace(found, evidence=why(chosen, request.goal))
-    with_images = found.with_images if request.with_images is None else request.with_images
-    total = sum(file.size_bytes or 0 for file in files)
+    files = sources_of(request, pipe)
+    fetched(files[0], told, request.row_limit)
+    found, mapping = _surveyed(files[0], request, pipe)
+    is_whole = request.row_limit is None  # else nobody knows yet how much is read
+    total = sum(file.size_bytes or 0 for file in files) if is_whole else 0
     plan = Plan(
         files=files,
-        format=name if format_ else found.format,
+        format=found.format,
         layout=found.layout,
-        with_images=with_images,
+        with_images=found.with_images if request.with_images is None else request.with_images,
         slice_bytes=slice_bytes(total, names_pictures=found.names_pictures),
         image_roots=request.image_roots,
         rejects_raw=request.rejects_raw,
@@ -101,8 +99,40 @@ def plan_import(
         fetch=request.fetch,
         versions=versions(),
         mapping=mapping,
+        row_limit=request.row_limit,
     )
     return plan, found
+
+
+def _surveyed(
+    file: SourceFile, request: ImportRequest, pipe: Pipe | None
+) -> tuple[Survey, FieldMap | None]:
+    """Tell from the first rows what an import does, by its goal if it has one."""
+    if request.goal is None:
+        name, mapping = settled(request.mapping, request.format)
+        evidence = None
+    else:
+        chosen = choose_mapping(file, pipe, request.goal)
+        name, mapping = settled(chosen.mapping, chosen.format or "auto")
+        evidence = why(chosen, request.goal)
+    found = look_at(file, pipe, None if name == "auto" else formats.get(name), mapping)
+    found = replace(found, evidence=evidence or found.evidence)
+    return (found if name == "auto" else replace(found, format=name)), mapping
+
+
+def sources_of(request: ImportRequest, pipe: Pipe | None = None) -> tuple[SourceFile, ...]:
+    """Return the files that a request names, or the data sets that ``datasets`` is to read.
+
+    Raises:
+        UsageError, SourceError, RemoteError: as `find_files`, and as
+            `vlm_datakit.sources.loaded.loaded_sources`.
+    """
+    if request.with_datasets:
+        files = loaded_sources(request.sources, request.split, request.config)
+        for file in files:
+            checked_split(file.split)
+        return files
+    return find_files(request.sources, request.split, pipe, request.config)
 
 
 def find_files(
@@ -135,13 +165,16 @@ def find_files(
     return tuple(told_pipe(file, pipe) if file.is_pipe else file for file in files)
 
 
-def fetched(file: SourceFile, told: Told | None) -> None:
+def fetched(file: SourceFile, told: Told | None, row_limit: int | None = None) -> None:
     """Download a file if it lies on the Hub and is not here.
+
+    One of which some rows are wanted is left there if it is large; see `may_look`.
 
     Raises:
         SourceError, RemoteError, OutputError: as `vlm_datakit.hub.download.downloaded`.
     """
-    if (hub_file := pinned(file.path)) is not None:
+    is_looked_at = row_limit is not None and may_look(file)
+    if (hub_file := pinned(file.path)) is not None and not is_looked_at:
         downloaded(hub_file, file.size_bytes or 0, file.etag or "", told)
 
 

@@ -7,7 +7,7 @@ from difflib import get_close_matches
 from enum import StrEnum
 from typing import NamedTuple
 
-from vlm_datakit.conversation import Conversation, ImageRef, Message
+from vlm_datakit.conversation import Conversation, ImageRef, Message, Text
 from vlm_datakit.errors import UsageError
 
 ALL = "all"
@@ -77,13 +77,18 @@ def says_more(message: Message) -> bool:
 
 def extras_lost(message: Message, where: str, kept: Iterable[str] = ()) -> list[Lost]:
     """Name what a message says beside its role and content, but for what is ``kept``."""
+    if not message.extras:
+        return []
     names = [name for name in message.extras if name not in kept]
     return [Lost(_OF_EXTRAS[name], f"{where}.{name}", name) for name in names]
 
 
 def details_lost(message: Message, where: str) -> list[Lost]:
     """Name each picture of a message that says in how much detail it is looked at."""
-    details = [part.detail for part in message.content if isinstance(part, ImageRef)]
+    content = message.content
+    if len(content) == 1 and isinstance(content[0], Text):
+        return []
+    details = [part.detail for part in content if isinstance(part, ImageRef)]
     given = len(details) - details.count(None)
     return [Lost(Loss.DETAIL, f"{where}.content", "detail")] * given
 

@@ -17,6 +17,7 @@ from vlm_datakit.turns import spoken
 _SHOWN = 3  # lengths of each kind
 _REPEATS = 5
 _HASH_BYTES = 8
+_FAR, _LEAST_CHARS = 16, 256  # times the median and no less than this is far longer
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +32,9 @@ class Length:
 class Oddities:
     """What is worth a look; none of it refuses a row.
 
+    ``median_chars`` is that of all text of a row, and ``far_longer`` counts rows of 16 times that
+    and more, none below 256 characters; both within an eighth.
+
     ``repeated_ids`` counts rows with an id that an earlier row has; ``repeats`` are the first
     of them, each with the row before it that has the same. ``longest`` are rows by all their
     text, ``shortest_answers`` answers, each the shortest of its row; the extreme first.
@@ -40,6 +44,45 @@ class Oddities:
     repeats: tuple[tuple[str, str], ...] = ()
     longest: tuple[Length, ...] = ()
     shortest_answers: tuple[Length, ...] = ()
+    median_chars: int = 0
+    far_longer: int = 0
+
+
+class Sizes:
+    """Counts sizes in buckets an eighth of a power of two wide, exact below 16.
+
+    Example:
+        >>> sizes = Sizes()
+        >>> for size in (100, 100, 5_000):
+        ...     sizes.add(size)
+        >>> sizes.median(), sizes.count_from(1_600)
+        (96, 1)
+    """
+
+    def __init__(self) -> None:
+        self._counts = [0] * (64 * 8)
+
+    def add(self, size: int) -> None:
+        """Count one."""
+        shift = max(0, size.bit_length() - 4)
+        self._counts[8 * shift + (size >> shift)] += 1
+
+    def median(self) -> int:
+        """Return the least size of the bucket that the middle one is in; 0 for none."""
+        middle, seen = sum(self._counts) / 2, 0
+        for bucket, count in enumerate(self._counts):
+            seen += count
+            if count and seen >= middle:
+                return _least(bucket)
+        return 0
+
+    def count_from(self, size: int) -> int:
+        """Count what is in buckets of at least this size."""
+        return sum(n for bucket, n in enumerate(self._counts) if n and _least(bucket) >= size)
+
+
+def _least(bucket: int) -> int:
+    return bucket if bucket < 16 else (8 + bucket % 8) << (bucket // 8 - 1)
 
 
 class OddityCounter:
@@ -50,6 +93,7 @@ class OddityCounter:
         self._sources: list[tuple[int, str, bool]] = []  # first row, name, has lines
         self._longest: list[tuple[int, int, str]] = []
         self._shortest: list[tuple[int, int, str]] = []
+        self._sizes = Sizes()
         self._rows = 0
 
     def add(self, origin: Origin, conversation: Conversation) -> None:
@@ -58,6 +102,7 @@ class OddityCounter:
         messages = conversation.messages + conversation.rejected
         lengths = [len(spoken(message)) for message in messages]
         self._keep(self._longest, sum(lengths), origin)
+        self._sizes.add(sum(lengths))
         pairs = zip(messages, lengths, strict=True)
         if answers := [chars for message, chars in pairs if message.role == "assistant"]:
             self._keep(self._shortest, -min(answers), origin)
@@ -82,11 +127,14 @@ class OddityCounter:
     def found(self) -> Oddities:
         """Return what was odd about the rows so far."""
         count, repeats = self._repeated()
+        median = self._sizes.median()
         return Oddities(
             count,
             tuple((self._place(row), self._place(before)) for row, before in repeats),
             tuple(Length(place, size) for size, _, place in sorted(self._longest, reverse=True)),
             tuple(Length(place, -size) for size, _, place in sorted(self._shortest, reverse=True)),
+            median,
+            self._sizes.count_from(max(_FAR * median, _LEAST_CHARS)),
         )
 
     def _repeated(self) -> tuple[int, list[tuple[int, int]]]:

@@ -14,7 +14,7 @@ from vlm_datakit.errors import Reason, RowError, quoted
 from vlm_datakit.images.kind import classify
 from vlm_datakit.losses import Loss, Lost, details_lost
 from vlm_datakit.plain import PICTURE, TEXT, PlainDraft, Turn
-from vlm_datakit.turns import count_images, is_known, plain_id, text_field
+from vlm_datakit.turns import count_images, is_known, plain_id, sole_text, text_field
 from vlm_datakit.unread import says_something
 
 IMAGE = "<image>"
@@ -48,6 +48,8 @@ def unbind(content: Sequence[Part]) -> str:
         >>> unbind((Text("Before: "), ImageRef()))
         'Before: <image>'
     """
+    if (text := sole_text(content)) is not None:
+        return text
     return "".join([part.text if isinstance(part, Text) else IMAGE for part in content])
 
 
@@ -157,6 +159,9 @@ def hold_counts(messages: tuple[Message, ...], images: Sequence[ImageSource]) ->
 
 def texts_lost(message: Message, where: str) -> list[Lost]:
     """Name what of a message's parts one text with tags cannot hold."""
+    text = sole_text(message.content)
+    if text is not None and "<" not in text:
+        return []
     found, text = details_lost(message, where), unbind(message.content)
     places = count_images((message,)) if message.role in _ASKING else 0
     is_call = not message.content and "tool_calls" in message.extras  # these are lost, no text is

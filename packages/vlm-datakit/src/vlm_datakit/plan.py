@@ -80,6 +80,7 @@ class SourceFile:
 
     ``kind`` says how rows stand in it, one of `vlm_datakit.sources.kinds.KINDS`; ``packing`` is
     gzip or zstd if that lies around it. Of a pipe it is unpacked before anything else is read.
+    ``config`` is told to ``datasets``, if that is who reads it (`vlm_datakit.sources.loaded`).
     """
 
     split: str
@@ -90,6 +91,7 @@ class SourceFile:
     etag: str | None = None
     kind: str = "jsonl"
     packing: str | None = None
+    config: str | None = None
 
     @property
     def is_pipe(self) -> bool:
@@ -115,6 +117,9 @@ class Slice:
     and ``row_bytes`` is how many bytes of the file a row has. Of other kinds a slice is the whole
     file, from 0 to its size; of a pipe of those the end is 0, since nobody knows it.
 
+    Of a run that is limited to some rows, ``rows`` says how many of the slice count, None: all, and
+    ``looks`` that the file is not fetched whole (`vlm_datakit.sources.heads`).
+
     ``first_line`` is the number of the line at ``start``, where it is known without reading.
     ``spooled`` is the file that holds the bytes of a slice of standard input meanwhile; without
     it, those bytes still come in, and the slice ends with the line that reaches ``end``.
@@ -127,6 +132,8 @@ class Slice:
     first_line: int | None = None
     spooled: str | None = None
     row_bytes: float | None = None
+    rows: int | None = None
+    looks: bool = False
 
     @property
     def size_bytes(self) -> int:
@@ -144,7 +151,7 @@ class Plan:
 
     ``layout`` is conversation, answer or pair (see `vlm_datakit.shards.layout`);
     ``with_images`` says whether the shards have image columns. The plan decides both,
-    never a row.
+    never a row. ``row_limit`` is how many rows of each split are read, good or refused; None: all.
     """
 
     files: tuple[SourceFile, ...]
@@ -159,6 +166,7 @@ class Plan:
     fetch: FetchPolicy | None = None  # None: pictures named by URL are refused
     versions: Mapping[str, str] = field(default_factory=dict)
     mapping: FieldMap | None = None  # None: rows have the columns of the format
+    row_limit: int | None = None
 
 
 def fingerprint(plan: Plan) -> str:
@@ -177,7 +185,7 @@ def fingerprint(plan: Plan) -> str:
 
 
 #: What files did not have once: left out where it says nothing, so that plans stay the same.
-_LATER_FACTS = {"etag": None, "kind": "jsonl", "packing": None}
+_LATER_FACTS = {"etag": None, "kind": "jsonl", "packing": None, "config": None}
 
 
 def plan_facts(plan: Plan) -> dict[str, Any]:
@@ -188,6 +196,8 @@ def plan_facts(plan: Plan) -> dict[str, Any]:
         for name, default in _LATER_FACTS.items():
             if file[name] == default:
                 del file[name]
+    if plan.row_limit is None:
+        del facts["row_limit"]
     del facts["mapping"]
     if plan.mapping is not None:  # plans were without one before
         facts["mapping"] = [f"from {plan.mapping.format}"] if plan.mapping.format else []
@@ -312,3 +322,21 @@ def parse_limits(texts: Iterable[str]) -> Limits:
             raise UsageError(f"--limit {text}: expected a whole number from 1 to {most:,}")
         changed[field_name] = int(value) * unit
     return Limits(**changed)
+
+
+def parse_row_limit(texts: Iterable[str]) -> tuple[int | None, list[str]]:
+    """Read how many rows are wanted, a bare number among limits; return the others as well.
+
+    Raises:
+        UsageError: for none at all.
+
+    Example:
+        >>> parse_row_limit(["image-mib=50", "100"])
+        (100, ['image-mib=50'])
+    """
+    given = [*texts]
+    counts = [text for text in given if text.isascii() and text.isdigit()]
+    if any(not int(text) for text in counts):
+        raise UsageError("--limit 0: that is no row")
+    others = [text for text in given if text not in counts]
+    return (int(counts[-1]) if counts else None), others

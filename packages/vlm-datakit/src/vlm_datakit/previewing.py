@@ -9,14 +9,15 @@ from vlm_datakit import formats
 from vlm_datakit.checks import check
 from vlm_datakit.conversation import Conversation, Converted, Message, Rejected, Row, Text
 from vlm_datakit.errors import SourceError
-from vlm_datakit.importing import ImportRequest, check_roots, find_files
+from vlm_datakit.importing import ImportRequest, check_roots, sources_of
 from vlm_datakit.mapping.parser import settled
 from vlm_datakit.plan import MIB, Plan, SourceFile
-from vlm_datakit.runner.stages import open_pictures, stages_of
+from vlm_datakit.runner.stages import open_beside, open_pictures, stages_of
 from vlm_datakit.sinks.ledger import reject_line
 from vlm_datakit.sources.jsonl import Span
 from vlm_datakit.sources.kinds import read
 from vlm_datakit.sources.opening import open_source
+from vlm_datakit.sources.slices import slice_bytes
 from vlm_datakit.sources.survey import survey
 from vlm_datakit.walk import convert_rows
 
@@ -83,7 +84,7 @@ def preview(request: ImportRequest, count: int = 5) -> Preview:
     name, mapping = settled(request.mapping, request.format)
     format_ = None if name == "auto" else formats.get(name)
     check_roots(request.image_roots)
-    file = find_files(request.sources, request.split, config=request.config)[0]
+    file = sources_of(request)[0]
     read_rows = _first(file, count, request.limits.max_line_bytes)
     good = [row for row in read_rows if isinstance(row, Row)]
     if not good and format_ is None:
@@ -94,14 +95,18 @@ def preview(request: ImportRequest, count: int = 5) -> Preview:
         format=found.format,
         layout=found.layout,
         with_images=True,
+        slice_bytes=slice_bytes(0, names_pictures=found.names_pictures),
         image_roots=request.image_roots,
         limits=request.limits,
         images=request.images,
         fetch=request.fetch,
         mapping=mapping,
     )
-    with open_pictures(plan.fetch, plan.limits) as pictures:
-        stages = replace(stages_of(plan, file, pictures), check=check)
+    with (
+        open_pictures(plan.fetch, plan.limits) as fetched,
+        open_beside(file, plan.image_roots, plan.limits, fetched) as pictures,
+    ):
+        stages = replace(stages_of(plan, pictures), check=check)
         rows = tuple(map(_row, convert_rows(iter(read_rows), stages)))
     return Preview(file.name, found.format, found.evidence, found.layout, rows)
 

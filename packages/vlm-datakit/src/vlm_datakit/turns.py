@@ -7,9 +7,8 @@ from typing import Any
 
 import orjson
 
-from vlm_datakit.conversation import ImageRef, ImageSource, Message, Text, Warned
+from vlm_datakit.conversation import ImageRef, Message, Part, Text, Warned
 from vlm_datakit.errors import SEEN_CHARS, Reason, RowError, quoted
-from vlm_datakit.unread import says_something
 
 _MAX_EXACT = 2.0**63  # orjson reads longer integers as floats, with other digits
 _MAX_DEPTH = 200  # orjson reads 1,024 levels and writes 254, those of the row included
@@ -173,37 +172,6 @@ def row_warnings(fields: Mapping[str, Any], known: frozenset[str]) -> tuple[Warn
     return ignored(fields, known, "$")
 
 
-def hold_no_stray_images(fields: Mapping[str, Any], images: Sequence[ImageSource]) -> None:
-    """Refuse a row whose only pictures stand in a column that its format does not read.
-
-    A row that has pictures in their place too is warned of the column like of any other.
-
-    Raises:
-        RowError: ``image-count-differs``, naming the pictures that have no place.
-
-    Example:
-        >>> hold_no_stray_images({"text": "?", "images": []}, ())
-    """
-    values = fields.get("images")
-    if not images and says_something(values):
-        count = len(values) if isinstance(values, (list, tuple)) else 1
-        seen = f"{count} images beside the text, and this format has no place for them"
-        raise RowError(Reason.IMAGE_COUNT_DIFFERS, "$.images", seen)
-
-
-def hold_no_bad_answer(fields: Mapping[str, Any], column: str) -> None:
-    """Refuse a row whose answer is marked as one not to give; read without the mark it is taught.
-
-    Raises:
-        RowError: ``layout-differs``.
-
-    Example:
-        >>> hold_no_bad_answer({"kto_tag": True}, "kto_tag")
-    """
-    if fields.get(column) is False:
-        raise RowError(Reason.LAYOUT_DIFFERS, f"$.{column}", "false: an answer marked as bad")
-
-
 def ignored(fields: Mapping[str, Any], known: frozenset[str], where: str) -> tuple[Warned, ...]:
     """Warn of each field that a format does not know and that says something.
 
@@ -249,7 +217,19 @@ def shared_prompt(chosen: Sequence[Message], rejected: Sequence[Message]) -> int
 
 def spoken(message: Message) -> str:
     """Return a message's text parts, one after the other."""
+    if (text := sole_text(message.content)) is not None:
+        return text
     return "".join([part.text for part in message.content if isinstance(part, Text)])
+
+
+def sole_text(content: Sequence[Part]) -> str | None:
+    """Return the text of content that is nothing else, as most is; else None.
+
+    Example:
+        >>> sole_text((Text("a"),)), sole_text((ImageRef(), Text("a")))
+        ('a', None)
+    """
+    return content[0].text if len(content) == 1 and isinstance(content[0], Text) else None
 
 
 def count_images(messages: tuple[Message, ...]) -> int:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
 from itertools import chain
 from pathlib import Path
@@ -16,20 +15,21 @@ from vlm_datakit.conversation import Converted, Rejected
 from vlm_datakit.errors import RowError, SourceError, VlmDataKitError
 from vlm_datakit.images.header import check_decodes
 from vlm_datakit.oddities import Oddities, OddityCounter
-from vlm_datakit.plan import Plan, SourceFile
-from vlm_datakit.runner.stages import open_pictures, stages_of
+from vlm_datakit.plan import Plan
+from vlm_datakit.runner.downloads import downloading
+from vlm_datakit.runner.stages import open_beside, open_pictures, stages_of
 from vlm_datakit.shards.duplicates import Pictures, find_duplicates
 from vlm_datakit.shards.manifest import read_manifest, size_of
 from vlm_datakit.shards.reader import open_shards
 from vlm_datakit.sinks.ledger import reject_line
+from vlm_datakit.sources.heads import Head, heads, open_head, rows_of, tell_looks, whole_files
 from vlm_datakit.sources.jsonl import Span
-from vlm_datakit.sources.kinds import read
-from vlm_datakit.sources.opening import open_source
-from vlm_datakit.sources.pipe import Lines
+from vlm_datakit.sources.pipe import Pipe
 from vlm_datakit.walk import convert_rows
 
 if TYPE_CHECKING:
     from vlm_datakit.fetching.prefetch import Prefetcher
+    from vlm_datakit.hub.download import Told
 
 _SHOWN = 20
 
@@ -91,25 +91,34 @@ def validate_rows(outcomes: Iterable[Converted | Rejected]) -> RowsReport:
     return RowsReport(rows, good, images, *counts, tuple(first), odd.found())
 
 
-def validate_source(plan: Plan, pipe: Lines | None = None) -> RowsReport:
+def validate_source(plan: Plan, pipe: Pipe | None = None, told: Told | None = None) -> RowsReport:
     """Walk every row of a plan's files as an import would; write nothing.
 
     Args:
         plan: As `vlm_datakit.importing.plan_import` returns it.
         pipe: Standard input, if the plan names it.
+        told: Hears how far files of the Hub are.
     """
-    with open_pictures(plan.fetch, plan.limits) as pictures:
-        walks = (_walked(plan, file, pipe, pictures) for file in plan.files)
+    wanted = heads(plan.files, plan.row_limit)
+    tell_looks(wanted, told)
+    with (
+        open_pictures(plan.fetch, plan.limits) as fetched,
+        downloading(whole_files(wanted), told),
+    ):
+        walks = (_walked(plan, head, pipe, fetched) for head in wanted)
         return validate_rows(chain.from_iterable(walks))
 
 
 def _walked(
-    plan: Plan, file: SourceFile, pipe: Lines | None, pictures: Prefetcher | None
+    plan: Plan, head: Head, pipe: Pipe | None, fetched: Prefetcher | None
 ) -> Iterator[Converted | Rejected]:
-    span = Span(file.name, max_line_bytes=plan.limits.max_line_bytes)
-    stages = replace(stages_of(plan, file, pictures), check=check)
-    with nullcontext(pipe) if pipe is not None else open_source(file) as stream:
-        yield from convert_rows(read(file, stream, span), stages)
+    span = Span(head.file.name, max_line_bytes=plan.limits.max_line_bytes)
+    with (
+        open_head(head, pipe) as stream,
+        open_beside(head.file, plan.image_roots, plan.limits, fetched) as pictures,
+    ):
+        stages = replace(stages_of(plan, pictures), check=check)
+        yield from convert_rows(rows_of(head, stream, span), stages)
 
 
 def _sorted(counts: Counter[str]) -> dict[str, int]:

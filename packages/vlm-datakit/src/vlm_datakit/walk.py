@@ -12,7 +12,6 @@ from vlm_datakit.conversation import (
     Converted,
     Draft,
     Image,
-    ImageForm,
     ImageSource,
     Rejected,
     Row,
@@ -24,7 +23,7 @@ from vlm_datakit.plain import Plain, PlainRow, PlainRows, conversation_of, plain
 from vlm_datakit.plan import MIB
 from vlm_datakit.unread import hold_unread
 
-_AHEAD_PICTURES = 32  # named by URL, in the rows held; a last row may go beyond
+_AHEAD_PICTURES = 32  # that are waited for, in the rows held; a last row may go beyond
 _AHEAD_BYTES = 8 * MIB  # of the rows held
 _VALUE_BYTES = 64  # what a value costs beside its text
 _MOST_PICTURE_BYTES = 512 * MIB  # of one row: they are held, and Arrow's columns end at 2 GiB
@@ -36,15 +35,15 @@ _Step = TypeVar("_Step", Draft, Converted, PlainRow)
 class Stages:
     """What a row passes through, chosen once per run and free of hidden state.
 
-    ``ahead`` begins what ``resolve`` will wait for: with it rows are parsed before their
-    turn, in a bounded window. ``plain`` knows rows that ``parse`` and ``check`` find nothing to
-    say of, and reads them faster.
+    ``ahead`` begins what ``resolve`` will wait for, and returns how many pictures that are: with
+    it rows are parsed before their turn, in a bounded window. ``plain`` knows rows that ``parse``
+    and ``check`` find nothing to say of, and reads them faster.
     """
 
     parse: Callable[[Mapping[str, Any]], Draft]
     resolve: Callable[[ImageSource], Image]
     check: Callable[[Conversation], tuple[Warned, ...]]
-    ahead: Callable[[Draft], None] | None = None
+    ahead: Callable[[Draft], int] | None = None
     plain: Plain | None = None
 
 
@@ -208,7 +207,7 @@ class _Held:
 
 
 def _convert_ahead(
-    rows: Iterable[Row | Rejected], stages: Stages, ahead: Callable[[Draft], None]
+    rows: Iterable[Row | Rejected], stages: Stages, ahead: Callable[[Draft], int]
 ) -> Iterator[Converted | Rejected]:
     held: deque[_Held] = deque()
     pictures = size = 0
@@ -225,7 +224,7 @@ def _convert_ahead(
         yield held.popleft().finish()
 
 
-def _hold(row: Row | Rejected, stages: Stages, ahead: Callable[[Draft], None]) -> _Held:
+def _hold(row: Row | Rejected, stages: Stages, ahead: Callable[[Draft], int]) -> _Held:
     if isinstance(row, Row) and row.whole is not None:
         row = row.whole()
     if isinstance(row, Rejected):
@@ -233,8 +232,7 @@ def _hold(row: Row | Rejected, stages: Stages, ahead: Callable[[Draft], None]) -
     draft = _parsed(row, stages)
     if isinstance(draft, Rejected):
         return _held_refused(draft)
-    ahead(draft)
-    pictures = sum(image.form is ImageForm.URL for image in draft.images)
+    pictures = ahead(draft)
     bare = Row(row.origin, {}, row.raw)  # the draft holds what it needs of the fields
     size = bytes_of(row.fields) + len(row.raw or b"")
     return _Held(lambda: _finished(bare, draft, stages), pictures, size)

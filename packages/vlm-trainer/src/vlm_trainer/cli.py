@@ -102,19 +102,18 @@ def train_command(
 def plan_command(*, config_file: Path | None, as_json: bool, **flags: Any) -> None:
     """Count rows, tokens and steps of a training, without torch or a GPU."""
     from vlm_trainer.launch import Processes
-    from vlm_trainer.plan import plan_lines
+    from vlm_trainer.plan import check_trainable, plan_lines
     from vlm_trainer.run import prepare
 
     config = _config(config_file, flags)
     _check_planned(config)
     prepared = prepare(config, Processes(config.schedule.expect_processes or 1))
-    if as_json:
-        click.echo(json.dumps(asdict(prepared.plan)))
-        return
-    for line in plan_lines(prepared.plan, prepared.lengths, prepared.config, prepared.how.rule):
-        click.echo(line)
+    lines = plan_lines(prepared.plan, prepared.lengths, prepared.config, prepared.how.rule)
+    click.echo(json.dumps(asdict(prepared.plan)) if as_json else "\n".join(lines))
     for row in prepared.lengths.refused:
         click.echo(f"refused {row}", err=True)
+    data = config.data
+    check_trainable(prepared.lengths, data.on_refused, data.data, on_too_long=data.on_too_long)
 
 
 def model_options(command: Callable[..., None]) -> Callable[..., None]:
@@ -136,32 +135,82 @@ def model_options(command: Callable[..., None]) -> Callable[..., None]:
 @click.option("--split", default="test", show_default=True, help="Held-out split.")
 @click.option("--limit", type=COUNT, help="First so many rows.")
 @click.option("--batch-size", type=COUNT, default=32, show_default=True)
+@click.option(
+    "--max-new-tokens", type=COUNT, help="Longest answer; default: twice the longest expected."
+)
+@click.option("--output", type=FILE, help="Folder for every answer and a page of the wrong ones.")
 @click.option("--json", "as_json", is_flag=True, help="Print the figures as JSON on stdout.")
 @model_options
 def evaluate_command(*, as_json: bool, **given: Any) -> None:
-    """Measure loss and exact match on held-out rows."""
-    from vlm_trainer.evaluate import EvaluateConfig, evaluate
+    """Measure loss and how right the answers are on held-out rows."""
+    from vlm_trainer.evaluate import EvaluateConfig, evaluate, figure_lines
 
     result = evaluate(EvaluateConfig(**given), _say)
     if as_json:
         click.echo(json.dumps(asdict(result)))
         return
-    click.echo(f"rows {result.rows}  loss {result.loss:.4f}  exact match {result.exact_match:.1%}")
-    for miss in result.misses:
-        click.echo(f"  {miss['id']}: expected {miss['expected']!r}, given {miss['given']!r}")
+    for line in figure_lines(result):
+        click.echo(line)
 
 
 @cli.command("generate", context_settings=DASHES)
-@click.option("--prompt", required=True, help="The question.")
+@click.option("--prompt", help="The question.")
 @click.option("--image", "images", type=FILE, multiple=True, help="A picture; repeatable.")
 @click.option("--system", help="System message.")
+@click.option(
+    "--input", "lines", type=click.File(encoding="utf-8"), help="JSON lines that ask; - is stdin."
+)
+@click.option("--image-root", type=FILE, help="Where their pictures lie; default: beside them.")
+@click.option("--batch-size", type=COUNT, default=8, show_default=True, help="Lines at once.")
 @click.option("--max-new-tokens", type=COUNT, default=256, show_default=True)
 @model_options
 def generate_command(**given: Any) -> None:
-    """Answer one prompt about pictures; the answer goes to stdout."""
-    from vlm_trainer.generate import GenerateConfig, generate
+    """Answer one prompt about pictures, or a file of them; answers go to stdout."""
+    from vlm_trainer.generate import GenerateConfig, generate, read_pictures
+    from vlm_trainer.prompts import Prompt
 
-    click.echo(generate(GenerateConfig(**given), _say))
+    prompt, images, system, lines, root = [
+        given.pop(name) for name in ("prompt", "images", "system", "lines", "image_root")
+    ]
+    if (prompt is None) is (lines is None):
+        raise click.UsageError("give --prompt TEXT, or --input FILE of JSON lines")
+    if lines is None:
+        asked = Prompt(prompt, read_pictures(images), system)
+        click.echo(generate(GenerateConfig(**given), asked, _say))
+        return
+    if images or system is not None:
+        raise click.UsageError("--image and --system go with --prompt; lines have their own")
+    beside = Path() if lines.name == "<stdin>" else Path(lines.name).parent
+    _answer_lines(GenerateConfig(**given, image_root=root or beside), lines)
+
+
+def _answer_lines(config: Any, lines: Any) -> None:
+    from vlm_trainer.errors import RowsRefused
+    from vlm_trainer.generate import as_line, generate_lines
+
+    refused = 0
+    for row in generate_lines(config, lines, _say):
+        refused += "error" in row and row["response"] is None
+        click.echo(as_line(row))
+    if refused:
+        raise RowsRefused(f"{refused} lines could not be asked; their error stands in them")
+
+
+@cli.command("merge", context_settings=DASHES)
+@click.option("--adapter", type=FILE, required=True, help="Output folder of a LoRA run.")
+@click.option("--output-dir", type=FILE, required=True, help="New folder for the whole model.")
+@click.option("--model-name-or-path", help="Its base; default: the one the adapter names.")
+@click.option("--dtype", help="Of the merged weights; default: that of the base.")
+@debug_option
+def merge_command(**given: Any) -> None:
+    """Merge an adapter into its base: one folder that transformers and vLLM load."""
+    from vlm_trainer.merge import MergeConfig, merge
+
+    merged = merge(MergeConfig(**given), _say)
+    _say(
+        f"{merged.output_dir}: merged in {merged.dtype}; logits differ by {merged.difference:.2g} "
+        f"at most, the largest is {merged.largest:.3g}"
+    )
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

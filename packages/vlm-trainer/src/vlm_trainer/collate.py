@@ -29,6 +29,7 @@ def collate(rendered: Sequence[Rendered], pad_id: int, image_token_id: int | Non
 
     Returns:
         ``input_ids`` and ``labels`` int64 (B, T), ``attention_mask`` int64 (B, T) of 0/1,
+        ``loss_weights`` float32 (B, T; 0 without a label) when the rows have weights,
         ``pixel_values`` float32 (P, D), ``image_grid_thw`` int64 (I, 3: time, height,
         width in patches), ``mm_token_type_ids`` int64 (B, T; 1 on image tokens, else 0:
         without it transformers 5 silently uses 1-D positions). The last three are absent
@@ -52,6 +53,9 @@ def collate(rendered: Sequence[Rendered], pad_id: int, image_token_id: int | Non
         "labels": _stacked([row.labels for row in rendered], width, IGNORED),
         "attention_mask": _stacked([row.ids * 0 + 1 for row in rendered], width, 0),
     }
+    weights = [row.weights for row in rendered if row.weights is not None]
+    if weights:  # of all rows or of none: the rule of labels decides
+        arrays["loss_weights"] = _stacked(weights, width, 0)
     batch = {name: torch.from_numpy(array) for name, array in arrays.items()}
     return {**batch, **image_tensors(rendered, batch["input_ids"], image_token_id)}
 
@@ -97,7 +101,7 @@ def _stacked(
 ) -> np.ndarray[Any, Any]:
     import numpy as np
 
-    stacked = np.full((len(rows), width), padding, dtype=np.int64)
+    stacked = np.full((len(rows), width), padding, dtype=rows[0].dtype)
     for index, row in enumerate(rows):
         stacked[index, : len(row)] = row
     return stacked

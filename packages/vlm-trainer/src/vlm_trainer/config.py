@@ -18,6 +18,7 @@ DPO_LOSSES = (  # those of TRL's DPOTrainer, which names a wrong one only in its
     "sigmoid", "hinge", "ipo", "exo_pair", "nca_pair", "robust", "bco_pair", "sppo_hard", "aot",
     "aot_unpaired", "apo_zero", "apo_down", "discopop", "sft", "sigmoid_norm",
 )  # fmt: skip
+TRAIN_ON = ("assistant", "last", "last-turn", "flags", "all")
 SCHEDULERS = (  # transformers' SchedulerType, known here before torch is; a test compares them
     "linear", "cosine", "cosine_with_restarts", "polynomial", "constant", "constant_with_warmup",
     "inverse_sqrt", "reduce_lr_on_plateau", "cosine_with_min_lr", "cosine_warmup_with_min_lr",
@@ -87,6 +88,20 @@ class DataOptions:
     eval_split: str | None = option(str, None, "Split whose loss is measured while training.")
     max_length: int | None = option(
         int, None, "Longest row in tokens. Rows are never cut; longer ones are refused."
+    )
+    on_too_long: str = option(
+        str, "refuse", "Rows above max_length: refuse them as others (see on_refused), drop them, "
+        "or shrink their pictures, not below min_pixels.", ("refuse", "drop", "shrink"),
+    )  # fmt: skip
+    train_on: str = option(
+        str, "assistant", "Messages that are trained: all of the assistant's, the last, the last "
+        "turn's, what the flags in the shards say, or all texts.", TRAIN_ON,
+    )  # fmt: skip
+    json_focus: float | None = option(
+        float, None, "Weight of the form (brackets, quotes, ...) of answers that are JSON, 0 to 1."
+    )
+    json_focus_keys: bool = option(
+        bool, default=False, text="Count the names of fields as form too."
     )
     packing: bool = option(
         bool, default=False, text="Pack rows into max_length tokens (text models only)."
@@ -200,7 +215,7 @@ AT_LEAST = {  # key: smallest value
     "gradient_accumulation_steps": 1, "dataloader_num_workers": 0, "expect_processes": 1,
     "save_steps": 1, "save_total_limit": 1, "logging_steps": 1, "eval_steps": 1,
     "learning_rate": 0, "num_train_epochs": 0, "warmup_steps": 0, "max_grad_norm": 0,
-    "weight_decay": 0, "lora_dropout": 0, "seed": 0,
+    "weight_decay": 0, "lora_dropout": 0, "seed": 0, "json_focus": 0,
 }  # fmt: skip
 
 
@@ -217,20 +232,43 @@ def _check(config: TrainConfig) -> None:
         raise UsageError(f"min_pixels {model.min_pixels} is above max_pixels {model.max_pixels}")
     if lora.lora_dropout >= 1:
         raise UsageError(f"lora_dropout is {lora.lora_dropout}; it must be below 1")
-    if config.learning.beta <= 0:
-        raise UsageError(f"beta is {config.learning.beta}; it must be above 0")
-    if not config.learning.dpo_loss:
+    _check_method(model, config.learning)
+    if not lora.lora_scope:
+        raise UsageError(f"lora_scope is empty; choose from {', '.join(SCOPES)}")
+    if data.packing and data.max_length is None:
+        raise UsageError("packing needs max_length, the tokens of a packed row")
+    if data.on_too_long != "refuse" and data.max_length is None:
+        raise UsageError(f"on_too_long {data.on_too_long} needs max_length, the longest row")
+    _check_weights(data, config.trainer)
+    if config.schedule.max_steps < 1 and config.schedule.num_train_epochs <= 0:
+        raise UsageError("nothing to train: give max_steps or num_train_epochs above 0")
+
+
+def _check_weights(data: DataOptions, trainer: Mapping[str, Any]) -> None:
+    """Refuse what would lose the weights of tokens without a word."""
+    if data.json_focus is not None and data.json_focus > 1:
+        raise UsageError(f"json_focus is {data.json_focus}; it must be at most 1")
+    if data.json_focus_keys and data.json_focus is None:
+        raise UsageError("json_focus_keys needs json_focus, the weight of the form")
+    weighing = "json_focus" if data.json_focus is not None else "train_on flags"
+    if data.json_focus is None and data.train_on != "flags":
+        return
+    if data.packing:
+        raise UsageError(f"{weighing} weighs tokens, and packed rows keep no weights")
+    for key, plain in (("loss_type", "nll"), ("label_smoothing_factor", 0)):
+        if trainer.get(key, plain) != plain:
+            raise UsageError(f"{weighing} weighs tokens; trainer: {key} {trainer[key]} does not")
+
+
+def _check_method(model: ModelOptions, learning: LearningOptions) -> None:
+    if learning.beta <= 0:
+        raise UsageError(f"beta is {learning.beta}; it must be above 0")
+    if not learning.dpo_loss:
         raise UsageError(f"dpo_loss is empty; choose from {', '.join(DPO_LOSSES)}")
     if model.load_in and model.tuning == "full":
         raise UsageError(f"load_in {model.load_in}: quantised weights are not tuned, only LoRA is")
     if model.quantize_vision and not model.load_in:
         raise UsageError("quantize_vision needs load_in: 4bit or 8bit")
-    if not lora.lora_scope:
-        raise UsageError(f"lora_scope is empty; choose from {', '.join(SCOPES)}")
-    if data.packing and data.max_length is None:
-        raise UsageError("packing needs max_length, the tokens of a packed row")
-    if config.schedule.max_steps < 1 and config.schedule.num_train_epochs <= 0:
-        raise UsageError("nothing to train: give max_steps or num_train_epochs above 0")
 
 
 def check_complete(config: TrainConfig) -> None:

@@ -12,7 +12,8 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 
 from vlm_trainer.chat import read_json
-from vlm_trainer.errors import UsageError
+from vlm_trainer.errors import SourceError, UsageError
+from vlm_trainer.shrink import TokenLimit
 from vlm_trainer.sizes import PixelRule
 
 FILE_NAME = "pixel_contract.json"
@@ -32,9 +33,16 @@ class PixelContract:
     max_pixels: int
     processor_sha256: str
     template_sha256: str
+    shrink_to_tokens: int | None = None  # rows that are longer were shown smaller pictures
+
+    @property
+    def limit(self) -> TokenLimit | None:
+        """The limit to which rows were shrunk; None when they were not."""
+        tokens = self.shrink_to_tokens
+        return None if tokens is None else TokenLimit(tokens, shrinks=True)
 
 
-def make_contract(rule: PixelRule, template: str) -> PixelContract:
+def make_contract(rule: PixelRule, template: str, limit: TokenLimit | None = None) -> PixelContract:
     """Return the contract of a processor and a chat template."""
     values = {k: v for k, v in asdict(rule).items() if k not in ("min_pixels", "max_pixels")}
     return PixelContract(
@@ -42,6 +50,7 @@ def make_contract(rule: PixelRule, template: str) -> PixelContract:
         max_pixels=rule.max_pixels,
         processor_sha256=_sha256(json.dumps(values, sort_keys=True)),
         template_sha256=_sha256(template),
+        shrink_to_tokens=limit.tokens if limit and limit.shrinks else None,
     )
 
 
@@ -52,10 +61,17 @@ def write_contract(contract: PixelContract, folder: Path) -> None:
 
 
 def read_contract(folder: Path) -> PixelContract | None:
-    """Read the contract of a folder; None where there is none, as in a base model."""
+    """Read the contract of a folder; None where there is none, as in a base model.
+
+    Raises:
+        SourceError: A contract in which something is missing.
+    """
     values = read_json(folder / FILE_NAME)
-    names = [field.name for field in fields(PixelContract)]
-    return PixelContract(**{name: values[name] for name in names}) if values else None
+    known = {field.name for field in fields(PixelContract)} & values.keys()
+    try:
+        return PixelContract(**{name: values[name] for name in known}) if values else None
+    except TypeError as error:
+        raise SourceError(f"{folder / FILE_NAME}: not a pixel contract ({error})") from error
 
 
 def differences(here: PixelContract, there: PixelContract) -> list[str]:

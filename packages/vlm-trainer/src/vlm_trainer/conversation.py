@@ -90,7 +90,7 @@ def from_columns(columns: Mapping[str, Any]) -> Conversation:
         image_sizes=tuple(
             ImageSize(size["width"], size["height"]) for size in columns.get("image_sizes") or ()
         ),
-        tools=tuple(json.loads(columns["tools"])) if columns.get("tools") else (),
+        tools=_tools(columns.get("tools")),
         flags=flags,
         first_answer=len(prompt),
         rejected=tuple(messages[split:]),
@@ -105,6 +105,12 @@ def answer_text(message: Message) -> str:
         '7'
     """
     return "".join(part["text"] or "" for part in message["content"] if part["type"] == "text")
+
+
+def _tools(text: str | None) -> tuple[Mapping[str, Any], ...]:
+    """Read tool schemas; one alone may stand without its list."""
+    tools = json.loads(text) if text else None
+    return tuple(tools or ()) if tools is None or isinstance(tools, list) else (tools,)
 
 
 def _flags(extras: str | None) -> dict[int, Mapping[str, Any]]:

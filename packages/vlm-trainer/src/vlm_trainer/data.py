@@ -20,8 +20,8 @@ from vlm_trainer.chat import read_json
 from vlm_trainer.conversation import Conversation, from_columns
 from vlm_trainer.errors import Refused, RowError, SourceError
 from vlm_trainer.lengths import Measure
-from vlm_trainer.pairs import Pair, render_pair
-from vlm_trainer.render import Rendered, render
+from vlm_trainer.pairs import Pair
+from vlm_trainer.render import Rendered
 
 CACHE_BYTES = 256 * 1024**2
 HEADER_BATCH_ROWS = 1024
@@ -237,8 +237,8 @@ class RenderedRows:
     def __getitem__(self, index: int) -> Rendered | Pair | Refused:
         """Return a rendered row; one whose picture fails comes back as `Refused`, as data."""
         conversation = self.shards.get(int(self.kept[index]))
-        rendered = render_pair if self.how.pairs else render
+        rendered = self.how.render_pair if self.how.pairs else self.how.render
         try:
-            return rendered(conversation, self.how.chat, self.how.rule, self.how.train_on)
+            return rendered(conversation)
         except RowError as error:
             return Refused(conversation.id, error.reason, error.where, error.seen)

@@ -21,11 +21,13 @@ class Reason(StrEnum):
     """Stable codes of why a row is refused: public, counted, never renamed."""
 
     NO_SUPERVISED_TOKEN = "no-supervised-token"  # noqa: S105 - not a password
-    """The row has no assistant text, so its loss would be 0 or NaN."""
+    """The row has no text that is trained, so its loss would be 0 or NaN."""
     ANSWER_NOT_RENDERED = "answer-not-rendered"
     """The answer stands only in tool_calls and the chat template does not write them."""
     ROW_TOO_LONG = "row-too-long"
     """The row has more tokens than --max-length; it is never cut."""
+    FLAG_NOT_UNDERSTOOD = "flag-not-understood"
+    """A flag of a message (train, weight) says neither yes nor no nor how much."""
     CONTROL_TOKEN_IN_TEXT = "control-token-in-text"  # noqa: S105 - not a password
     """A text holds a control token such as <|image_pad|> or <|im_end|> literally."""
     PAIR_EQUAL = "pair-equal"
@@ -40,6 +42,8 @@ class Reason(StrEnum):
     """A picture is more than 200 times longer than wide; Qwen2.5-VL refuses it."""
     IMAGE_UNREADABLE = "image-unreadable"
     """A picture is no image of an allowed format, or is cut short."""
+    PROMPT_INVALID = "prompt-invalid"
+    """A line given to `generate` is no JSON object with a text to ask."""
     IMAGE_FOR_TEXT_MODEL = "image-for-text-model"
     """The row has a picture and the model reads text only."""
     TEMPLATE_NOT_INCREMENTAL = "template-not-incremental"

@@ -1,24 +1,23 @@
-"""How good a model is on held-out rows: its loss, and answers equal to the letter."""
+"""How good a model is on held-out rows: its loss, and how right its answers are."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from vlm_trainer.chat import Chat
 from vlm_trainer.conversation import Conversation, answer_text
 from vlm_trainer.data import ShardSet, find_split
 from vlm_trainer.errors import RowError, RowsRefused
+from vlm_trainer.judged import Answered, check_place, write_judged
 from vlm_trainer.lengths import Measure, measure
 from vlm_trainer.plan import check_trainable
-from vlm_trainer.render import IGNORED, Rendered, prompt_ids, render
-from vlm_trainer.sizes import PixelRule
+from vlm_trainer.render import IGNORED, Rendered, lay_out_prompt
+from vlm_trainer.scores import FieldScores, anls, exact, field_scores, normalised, share
 from vlm_trainer.trained import LOADING, Trained, answer, find_trained, load_trained
 
-SPARE_TOKENS = 4
 SHOWN_MISSES = 5
 
 
@@ -36,6 +35,9 @@ class EvaluateConfig:
         min_pixels: None for those the model was trained with.
         max_pixels: None for those the model was trained with.
         use_cpu: Stay on the CPU.
+        output: Folder for every answer, the figures, and a page with the wrong ones; or None.
+        max_new_tokens: Longest answer; None for twice the tokens that a row's expected one
+            has, and 16 more.
     """
 
     data: Path
@@ -47,6 +49,8 @@ class EvaluateConfig:
     min_pixels: int | None = None
     max_pixels: int | None = None
     use_cpu: bool = False
+    output: Path | None = None
+    max_new_tokens: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,13 +61,19 @@ class Evaluation:
         rows: Rows answered.
         loss: Mean negative log-likelihood over all trained tokens.
         exact_match: Share of rows whose last answer is equal, white space at both ends aside.
+        normalised_match: The same with case, spacing and compatible letters aside.
+        anls: Mean similarity, see `vlm_trainer.scores.anls`.
+        fields: Of JSON answers; None where none is expected.
         seconds: After loading.
-        misses: The first wrong answers: row id, expected, given.
+        misses: The first answers that are not exact: row id, expected, given.
     """
 
     rows: int
     loss: float
     exact_match: float
+    normalised_match: float
+    anls: float
+    fields: FieldScores | None
     seconds: float
     misses: tuple[dict[str, str], ...] = field(default=())
 
@@ -72,6 +82,7 @@ class Evaluation:
 class Question:
     """A held-out row: all of it for the loss, its prompt and last answer for the match."""
 
+    row: int
     row_id: str
     whole: Rendered
     prompt: Rendered
@@ -79,17 +90,21 @@ class Question:
 
 
 def evaluate(config: EvaluateConfig, tell: Callable[[str], None] | None = None) -> Evaluation:
-    """Measure a model on a split: loss over its answers, and exact match by generation.
+    """Measure a model on a split: loss over its answers, and how right they are.
 
     The last assistant message of a row is asked for, greedily, given all before it.
 
     Raises:
         UsageError: No model given, or its pixel contract differs.
         SourceError: Shards or model cannot be read.
+        OutputError: ``output`` holds something else, or cannot be written.
         RowsRefused: Rows without an answer, or pictures that cannot be read.
     """
-    shards = ShardSet(find_split(config.data, config.split))
+    split = find_split(config.data, config.split)
+    shards = ShardSet(split)
     place = find_trained(config.model_name_or_path, config.adapter)
+    if config.output:
+        check_place(config.output)
     if tell:
         tell(LOADING)
     from vlm_trainer.model import quiet_libraries
@@ -99,13 +114,43 @@ def evaluate(config: EvaluateConfig, tell: Callable[[str], None] | None = None) 
         trained = load_trained(place, limits, use_cpu=config.use_cpu)
         started_s = time.monotonic()
         rows = _rows(shards, trained, config)
-        result = _measure(trained, shards, rows, config.batch_size)
-    return replace(result, seconds=round(time.monotonic() - started_s, 2))
+        loss, answered = _measure(trained, shards, rows, config)
+    result = replace(_scored(loss, answered), seconds=round(time.monotonic() - started_s, 2))
+    if config.output:
+        about = {
+            "model": place.base,
+            "adapter": str(place.adapter) if place.adapter else None,
+            "data": str(config.data),
+            "split": config.split,
+            "manifest_sha256": split.manifest_sha256,
+        }
+        write_judged(config.output, {**about, **_figures(result)}, answered, shards)
+    return result
+
+
+def _figures(result: Evaluation) -> dict[str, Any]:
+    return {name: value for name, value in asdict(result).items() if name != "misses"}
+
+
+def figure_lines(result: Evaluation) -> list[str]:
+    """Say the figures to a person."""
+    lines = [
+        f"rows {result.rows:,}  loss {result.loss:.4f}  exact match {result.exact_match:.1%}  "
+        f"normalised {result.normalised_match:.1%}  ANLS {result.anls:.3f}"
+    ]
+    if fields := result.fields:
+        broken = f"  {fields.no_json:,} answers are no JSON" if fields.no_json else ""
+        lines.append(
+            f"fields {fields.expected:,}  precision {fields.precision:.3f}  "
+            f"recall {fields.recall:.3f}  F1 {fields.f1:.3f}{broken}"
+        )
+    shown = [f"{m['id']}: expected {m['expected']!r}, given {m['given']!r}" for m in result.misses]
+    return lines + [f"  {line}" for line in shown]
 
 
 def _rows(shards: ShardSet, trained: Trained, config: EvaluateConfig) -> list[int]:
     """Choose the rows, those of like length side by side so that padding stays small."""
-    lengths = measure(shards.headers(), Measure(trained.chat, trained.rule))
+    lengths = measure(shards.headers(), _how(trained))
     check_trainable(lengths, "stop", f"{config.data} split {config.split}")
     count = len(lengths.rows) if config.limit is None else config.limit
     chosen = zip(lengths.tokens[:count].tolist(), lengths.rows[:count].tolist(), strict=True)
@@ -113,43 +158,57 @@ def _rows(shards: ShardSet, trained: Trained, config: EvaluateConfig) -> list[in
 
 
 def _measure(
-    trained: Trained, shards: ShardSet, rows: Sequence[int], batch_size: int
-) -> Evaluation:
-    loss_sum, tokens, matches, misses = 0.0, 0, 0, []
-    for start in range(0, len(rows), batch_size):
+    trained: Trained, shards: ShardSet, rows: Sequence[int], config: EvaluateConfig
+) -> tuple[float, list[Answered]]:
+    """Return the mean loss over all tokens, and the answers in the order of the rows."""
+    loss_sum, tokens, answered = 0.0, 0, list[Answered]()
+    for start in range(0, len(rows), config.batch_size):
         questions = [
-            _question(shards.get(row), trained.chat, trained.rule)
-            for row in rows[start : start + batch_size]
+            _question(row, shards.get(row), _how(trained))
+            for row in rows[start : start + config.batch_size]
         ]
         batch_loss, batch_tokens = _loss(trained, [question.whole for question in questions])
         loss_sum, tokens = loss_sum + batch_loss, tokens + batch_tokens
-        for question, given in _answers(trained, questions):
-            if given.strip() == question.expected.strip():
-                matches += 1
-            else:
-                misses.append(
-                    {"id": question.row_id, "expected": question.expected, "given": given}
-                )
+        for asked, given in _answers(trained, questions, config.max_new_tokens):
+            answered.append(Answered(asked.row, asked.row_id, asked.expected, given))
+    answered.sort(key=lambda answer: answer.row)
+    return loss_sum / max(1, tokens), answered
+
+
+def _scored(loss: float, answered: Sequence[Answered]) -> Evaluation:
+    pairs = [(answer.expected, answer.given) for answer in answered]
+    misses = [answer for answer in answered if not answer.is_exact]
     return Evaluation(
-        rows=len(rows),
-        loss=round(loss_sum / max(1, tokens), 6),
-        exact_match=round(matches / max(1, len(rows)), 6),
+        rows=len(pairs),
+        loss=round(loss, 6),
+        exact_match=share(sum(exact(*pair) for pair in pairs), len(pairs)),
+        normalised_match=share(sum(normalised(a) == normalised(b) for a, b in pairs), len(pairs)),
+        anls=share(sum(anls(*pair) for pair in pairs), len(pairs)),
+        fields=field_scores(pairs),
         seconds=0.0,
-        misses=tuple(misses[:SHOWN_MISSES]),
+        misses=tuple(
+            {"id": miss.row_id, "expected": miss.expected, "given": miss.given}
+            for miss in misses[:SHOWN_MISSES]
+        ),
     )
 
 
-def _question(conversation: Conversation, chat: Chat, rule: PixelRule) -> Question:
+def _how(trained: Trained) -> Measure:
+    return Measure(trained.chat, trained.rule, trained.limit)
+
+
+def _question(row: int, conversation: Conversation, how: Measure) -> Question:
     messages = conversation.messages
     last = max(index for index, message in enumerate(messages) if message["role"] == "assistant")
     try:
-        whole = render(conversation, chat, rule)
+        whole = how.render(conversation)
         before = _first_messages(conversation, last)
         images = whole.images[: len(before.image_sizes)]
-        ids = prompt_ids(before, chat, rule)
+        asked = lay_out_prompt(before, how.chat, whole.rule(how.rule))
     except RowError as error:
         raise RowsRefused(f"row {conversation.id!r}: {error}") from error
-    return Question(conversation.id, whole, Rendered(ids, ids, images), answer_text(messages[last]))
+    prompt, expected = replace(asked, images=images), answer_text(messages[last])
+    return Question(row, conversation.id, whole, prompt, expected)
 
 
 def _first_messages(conversation: Conversation, count: int) -> Conversation:
@@ -183,10 +242,11 @@ def _loss(trained: Trained, rows: Sequence[Rendered]) -> tuple[float, int]:
     return float(summed), int((labels_BT != IGNORED).sum())
 
 
-def _answers(trained: Trained, questions: Sequence[Question]) -> Iterator[tuple[Question, str]]:
-    """Answer a batch. A longer answer than the longest expected one is wrong anyway."""
-    longest = max(
-        len(trained.chat.tokenizer.encode(question.expected).ids) for question in questions
-    )
+def _answers(
+    trained: Trained, questions: Sequence[Question], longest: int | None
+) -> Iterator[tuple[Question, str]]:
+    """Answer a batch; each answer is cut at its own length, whatever stands beside it."""
+    encode = trained.chat.tokenizer.encode
+    limits = [longest or 2 * len(encode(question.expected).ids) + 16 for question in questions]
     prompts = [question.prompt for question in questions]
-    return zip(questions, answer(trained, prompts, longest + SPARE_TOKENS), strict=True)
+    return zip(questions, answer(trained, prompts, limits), strict=True)

@@ -1,93 +1,154 @@
-"""One question with pictures, one answer."""
+"""Questions with pictures, and their answers: one, or a line of JSON each."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+import json
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from itertools import islice
 from pathlib import Path
+from typing import Any
 
-from vlm_trainer.conversation import Conversation, ImageSize, Message
+from vlm_trainer.conversation import Conversation, ImageSize
 from vlm_trainer.errors import RowError, RowsRefused, SourceError
 from vlm_trainer.pixels import cut_patches, open_image
-from vlm_trainer.render import Rendered, prompt_ids
+from vlm_trainer.prompts import Prompt, answered_row, messages_of, read_prompt, read_row
+from vlm_trainer.render import Rendered, lay_out_prompt
 from vlm_trainer.trained import LOADING, Trained, answer, find_trained, load_trained
 
 
 @dataclass(frozen=True, slots=True)
 class GenerateConfig:
-    """What to ask whom.
+    """Whom to ask, and how much.
 
     Args:
-        prompt: The question.
-        images: Picture files, shown before the question in this order.
-        system: System message; None for the template's own.
         model_name_or_path: Base, or output folder of a run.
         adapter: Output folder of a LoRA run, or None.
         max_new_tokens: Longest answer.
+        batch_size: Lines answered at once.
+        image_root: Folder below which the paths in lines lie.
         min_pixels: None for those the model was trained with.
         max_pixels: None for those the model was trained with.
         use_cpu: Stay on the CPU.
     """
 
-    prompt: str
-    images: tuple[Path, ...] = ()
-    system: str | None = None
     model_name_or_path: str | None = None
     adapter: Path | None = None
     max_new_tokens: int = 256
+    batch_size: int = 8
+    image_root: Path = Path()
     min_pixels: int | None = None
     max_pixels: int | None = None
     use_cpu: bool = False
 
 
-def generate(config: GenerateConfig, tell: Callable[[str], None] | None = None) -> str:
-    """Answer a prompt about pictures, greedily.
+def read_pictures(paths: Iterable[Path]) -> tuple[bytes, ...]:
+    """Read picture files that a person named.
+
+    Raises:
+        SourceError: One cannot be read.
+    """
+    try:
+        return tuple([path.read_bytes() for path in paths])
+    except OSError as error:
+        raise SourceError(f"{error.filename}: cannot be read ({error.strerror})") from error
+
+
+def generate(
+    config: GenerateConfig, prompt: Prompt, tell: Callable[[str], None] | None = None
+) -> str:
+    """Answer one prompt, greedily.
 
     Raises:
         UsageError: No model given, or its pixel contract differs.
-        SourceError: A picture file or the model cannot be read.
+        SourceError: The model cannot be read.
         RowsRefused: A picture is no picture, too large, or the model reads text only.
     """
-    files = [_read(path) for path in config.images]
-    place = find_trained(config.model_name_or_path, config.adapter)
-    if tell:
-        tell(LOADING)
     from vlm_trainer.model import quiet_libraries
 
     with quiet_libraries():
-        limits = (config.min_pixels, config.max_pixels)
-        trained = load_trained(place, limits, use_cpu=config.use_cpu)
-        prompt = _rendered(config, files, trained)
-        return answer(trained, [prompt], config.max_new_tokens)[0]
+        trained = _load(config, tell)
+        try:
+            rendered = _rendered(prompt, trained)
+        except RowError as error:
+            raise RowsRefused(str(error)) from error
+        return answer(trained, [rendered], [config.max_new_tokens])[0]
 
 
-def _rendered(config: GenerateConfig, files: Sequence[bytes], trained: Trained) -> Rendered:
+def generate_lines(
+    config: GenerateConfig, lines: Iterable[str], tell: Callable[[str], None] | None = None
+) -> Iterator[dict[str, Any]]:
+    """Answer lines of JSON as they come, a row out for each line in, in order.
+
+    Args:
+        config: Model and batch.
+        lines: See `vlm_trainer.prompts.read_prompt`; blank ones are none.
+        tell: Takes the line for a person.
+
+    Returns:
+        The rows with ``response``; it is null, and ``error`` says why, where a line cannot be
+        asked.
+
+    Raises:
+        UsageError, SourceError: As `generate`.
+    """
+    from vlm_trainer.model import quiet_libraries
+
+    with quiet_libraries():
+        trained = _load(config, tell)
+        coming = (line for line in lines if line.strip())
+        while batch := list(islice(coming, config.batch_size)):
+            yield from _answered(batch, trained, config)
+
+
+def _load(config: GenerateConfig, tell: Callable[[str], None] | None) -> Trained:
+    place = find_trained(config.model_name_or_path, config.adapter)
+    if tell:
+        tell(LOADING)
+    limits = (config.min_pixels, config.max_pixels)
+    return load_trained(place, limits, use_cpu=config.use_cpu)
+
+
+def _answered(
+    batch: Sequence[str], trained: Trained, config: GenerateConfig
+) -> Iterator[dict[str, Any]]:
+    asked: list[Rendered | RowError] = [_asked(line, trained, config.image_root) for line in batch]
+    good = [rendered for rendered in asked if isinstance(rendered, Rendered)]
+    limits = [config.max_new_tokens] * len(good)
+    answers = iter(answer(trained, good, limits) if good else ())
+    for line, found in zip(batch, asked, strict=True):
+        if isinstance(found, Rendered):
+            yield answered_row(read_row(line), next(answers))
+            continue
+        try:
+            row = read_row(line)
+        except RowError:
+            row = {"line": line.rstrip("\n")}
+        yield answered_row(row, None, str(found))
+
+
+def _asked(line: str, trained: Trained, root: Path) -> Rendered | RowError:
     try:
-        pictures = [
-            open_image(data, f"--image {path}")
-            for path, data in zip(config.images, files, strict=True)
-        ]
-        sizes = tuple(ImageSize(*picture.size) for picture in pictures)
-        ids = prompt_ids(
-            Conversation("prompt", _messages(config), image_sizes=sizes), trained.chat, trained.rule
-        )
-        patches = tuple(cut_patches(picture, trained.rule) for picture in pictures)
+        return _rendered(read_prompt(line, root), trained)
     except RowError as error:
-        raise RowsRefused(str(error)) from error
-    return Rendered(ids, ids, patches)
+        return error
 
 
-def _messages(config: GenerateConfig) -> tuple[Message, ...]:
-    image_parts = [{"type": "image", "text": None} for _ in config.images]
-    asked = {"role": "user", "content": [*image_parts, {"type": "text", "text": config.prompt}]}
-    if config.system is None:
-        return (asked,)
-    told = {"role": "system", "content": [{"type": "text", "text": config.system}]}
-    return (told, asked)
+def _rendered(prompt: Prompt, trained: Trained) -> Rendered:
+    """Render a prompt.
+
+    Raises:
+        RowError: A picture is no picture, too large or too narrow, or not for this model.
+    """
+    pictures = [open_image(data, f"$.images[{n}]") for n, data in enumerate(prompt.images)]
+    sizes = tuple(ImageSize(*picture.size) for picture in pictures)
+    messages = messages_of(prompt.text, len(pictures), prompt.system)
+    asked = Conversation("prompt", messages, image_sizes=sizes)
+    laid_out = lay_out_prompt(asked, trained.chat, trained.rule, trained.limit)
+    patches = [cut_patches(picture, laid_out.rule(trained.rule)) for picture in pictures]
+    return replace(laid_out, images=tuple(patches))
 
 
-def _read(path: Path) -> bytes:
-    try:
-        return path.read_bytes()
-    except OSError as error:
-        raise SourceError(f"{path}: cannot be read ({error.strerror})") from error
+def as_line(row: dict[str, Any]) -> str:
+    """Return a row as a line of JSON."""
+    return json.dumps(row, ensure_ascii=False)

@@ -12,10 +12,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from vlm_trainer.chat import Chat
+from vlm_trainer.config import DataOptions
 from vlm_trainer.conversation import Conversation
-from vlm_trainer.errors import Reason, Refused, RowError
-from vlm_trainer.pairs import of_both
-from vlm_trainer.render import IGNORED, TrainOn, all_answers, lay_out
+from vlm_trainer.errors import Refused, RowError
+from vlm_trainer.labels import LabelRule, has_unread_flags
+from vlm_trainer.pairs import Pair, lay_out_pair, render_pair
+from vlm_trainer.render import ANSWERS, IGNORED, Rendered, lay_out, render
+from vlm_trainer.shrink import TokenLimit
 from vlm_trainer.sizes import PixelRule
 
 if TYPE_CHECKING:
@@ -26,21 +29,49 @@ BAR_WIDTH = 30
 
 @dataclass(frozen=True, slots=True)
 class Measure:
-    """How rows are counted: the model's words, its pixels, and the longest row allowed.
+    """How rows are counted and rendered, which must be the same way.
 
     Args:
         chat: Template and tokenizer.
         rule: Image processor numbers.
-        max_length: Longest row in tokens; None for no limit. Rows are never cut.
-        train_on: Chooses the trained messages.
+        limit: Longest row; None for any.
+        labels: What is trained.
         pairs: The rows are preference pairs.
     """
 
     chat: Chat
     rule: PixelRule
-    max_length: int | None = None
-    train_on: TrainOn = all_answers
+    limit: TokenLimit | None = None
+    labels: LabelRule = ANSWERS
     pairs: bool = False
+
+    def lay_out(self, conversation: Conversation) -> Rendered:
+        """Lay a row out, as `vlm_trainer.render.lay_out`."""
+        return lay_out(conversation, self.chat, self.rule, self.labels, self.limit)
+
+    def render(self, conversation: Conversation) -> Rendered:
+        """Render a row with its pictures, as `vlm_trainer.render.render`."""
+        return render(conversation, self.chat, self.rule, self.labels, self.limit)
+
+    def lay_out_pair(self, conversation: Conversation) -> Pair:
+        """Lay both sides out, as `vlm_trainer.pairs.lay_out_pair`."""
+        return lay_out_pair(conversation, self.chat, self.rule, self.labels, self.limit)
+
+    def render_pair(self, conversation: Conversation) -> Pair:
+        """Render both sides with their pictures, as `vlm_trainer.pairs.render_pair`."""
+        return render_pair(conversation, self.chat, self.rule, self.labels, self.limit)
+
+
+def token_limit(data: DataOptions) -> TokenLimit | None:
+    """Return the longest row that the settings allow."""
+    if data.max_length is None:
+        return None
+    return TokenLimit(data.max_length, shrinks=data.on_too_long == "shrink")
+
+
+def label_rule(data: DataOptions) -> LabelRule:
+    """Return what the settings train."""
+    return LabelRule(data.train_on, data.json_focus, data.json_focus_keys)
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +86,9 @@ class Lengths:
         total_rows: Rows of the split, kept or not.
         refused: Rows that cannot be trained, in order.
         excluded: Ids left out on request that were found.
+        shrunk: Kept rows that fit because their pictures were made smaller.
+        shrunk_to: The smallest ``max_pixels`` among these, 0 when there are none.
+        unread_flags: Kept rows whose flags want other messages trained than are.
     """
 
     rows: np.ndarray[Any, Any]
@@ -64,6 +98,9 @@ class Lengths:
     total_rows: int
     refused: tuple[Refused, ...]
     excluded: tuple[str, ...]
+    shrunk: int = 0
+    shrunk_to: int = 0
+    unread_flags: int = 0
 
 
 def measure(
@@ -82,7 +119,7 @@ def measure(
     """
     import numpy as np
 
-    kept: list[tuple[int, int, int, int]] = []
+    kept: list[tuple[int, ...]] = []
     refused: list[Refused] = []
     excluded: list[str] = []
     unwanted = frozenset(exclude_ids)
@@ -96,7 +133,8 @@ def measure(
             kept.append((row, *count(conversation, how)))
         except RowError as error:
             refused.append(Refused(conversation.id, error.reason, error.where, error.seen))
-    counts = np.asarray(kept, dtype=np.int64).reshape(-1, 4).T
+    counts = np.asarray(kept, dtype=np.int64).reshape(-1, 6).T
+    shrunk = counts[4][counts[4] > 0]
     return Lengths(
         rows=counts[0],
         tokens=counts[1],
@@ -105,6 +143,9 @@ def measure(
         total_rows=row + 1,
         refused=tuple(refused),
         excluded=tuple(excluded),
+        shrunk=len(shrunk),
+        shrunk_to=int(shrunk.min()) if len(shrunk) else 0,
+        unread_flags=int(counts[5].sum()),
     )
 
 
@@ -133,17 +174,25 @@ def histogram(tokens: Sequence[int] | np.ndarray[Any, Any], bins: int = 8) -> li
     return lines
 
 
-def _count(conversation: Conversation, how: Measure) -> tuple[int, int, int]:
-    laid_out = lay_out(conversation, how.chat, how.rule, how.train_on)
-    tokens = len(laid_out.ids)
-    if how.max_length is not None and tokens > how.max_length:
-        seen = f"{tokens} tokens, --max-length {how.max_length}"
-        raise RowError(Reason.ROW_TOO_LONG, "$.messages", seen)
-    trained = int((laid_out.labels[1:] != IGNORED).sum())
-    return tokens, trained, len(conversation.image_sizes)
+def _count(conversation: Conversation, how: Measure) -> tuple[int, ...]:
+    laid_out = how.lay_out(conversation)
+    return (
+        len(laid_out.ids),
+        int((laid_out.labels[1:] != IGNORED).sum()),
+        len(conversation.image_sizes),
+        laid_out.shrunk_to or 0,
+        has_unread_flags(conversation, how.labels.train_on),
+    )
 
 
-def _count_pair(conversation: Conversation, how: Measure) -> tuple[int, int, int]:
-    """Count both sides, each of which must fit; the pictures are the prompt's."""
-    chosen, rejected = of_both(conversation, lambda side: _count(side, how))
-    return chosen[0] + rejected[0], chosen[1] + rejected[1], chosen[2]
+def _count_pair(conversation: Conversation, how: Measure) -> tuple[int, ...]:
+    """Count both sides; the pictures are the prompt's."""
+    pair = how.lay_out_pair(conversation)
+    sides = (pair.chosen, pair.rejected)
+    return (
+        sum(len(side.ids) for side in sides),
+        sum(int((side.labels[1:] != IGNORED).sum()) for side in sides),
+        len(conversation.image_sizes),
+        pair.chosen.shrunk_to or 0,
+        False,
+    )

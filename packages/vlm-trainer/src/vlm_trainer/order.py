@@ -16,12 +16,12 @@ if TYPE_CHECKING:
 ROUNDS = 6
 
 
-def permutation(epoch: int, seed: int, length: int) -> np.ndarray[Any, Any]:
+def permutation(epoch: int, seed: int | str, length: int) -> np.ndarray[Any, Any]:
     """Return the whole order of an epoch.
 
     Args:
         epoch: From 0.
-        seed: Any integer.
+        seed: Any integer, or a text.
         length: Number of rows.
 
     Returns:
@@ -34,7 +34,7 @@ def permutation(epoch: int, seed: int, length: int) -> np.ndarray[Any, Any]:
     return permuted(slice(0, length), length, epoch, seed)
 
 
-def permuted(places: slice, length: int, epoch: int, seed: int) -> np.ndarray[Any, Any]:
+def permuted(places: slice, length: int, epoch: int, seed: int | str) -> np.ndarray[Any, Any]:
     """Return a stretch of an epoch's order, without computing what lies before it.
 
     Args:
@@ -85,7 +85,7 @@ def epoch_order(
     return np.searchsorted(kept_rows, rows[np.isin(rows, kept_rows)])
 
 
-def _round_keys(epoch: int, seed: int) -> list[int]:
+def _round_keys(epoch: int, seed: int | str) -> list[int]:
     digest = hashlib.blake2b(f"{seed}/{epoch}".encode(), digest_size=8 * ROUNDS).digest()
     return [int.from_bytes(digest[at : at + 8], "little") for at in range(0, 8 * ROUNDS, 8)]
 

@@ -14,9 +14,12 @@ from typing import TypeVar
 from vlm_trainer.chat import Chat
 from vlm_trainer.conversation import Conversation
 from vlm_trainer.errors import Reason, RowError
-from vlm_trainer.render import Rendered, TrainOn, all_answers, lay_out, render
+from vlm_trainer.labels import LabelRule
+from vlm_trainer.render import ANSWERS, Rendered, lay_out, read_pictures
+from vlm_trainer.shrink import TokenLimit
 from vlm_trainer.sizes import PixelRule
 
+SIDES = ("chosen", "rejected")
 MESSAGE = re.compile(r"\$\.messages\[(\d+)\](.*)")
 T = TypeVar("T")
 
@@ -57,28 +60,57 @@ def sides(conversation: Conversation) -> tuple[Conversation, Conversation]:
     )
 
 
-def of_both(conversation: Conversation, do: Callable[[Conversation], T]) -> tuple[T, T]:
-    """Do the same to both sides; an error says ``$.prompt``, ``$.chosen`` or ``$.rejected``.
+def lay_out_pair(
+    conversation: Conversation,
+    chat: Chat,
+    rule: PixelRule,
+    labels: LabelRule = ANSWERS,
+    limit: TokenLimit | None = None,
+) -> Pair:
+    """Lay out both sides without opening a picture.
+
+    Each side must fit into the limit. Where pictures shrink, the longer side decides how far:
+    both sides show the same ones.
 
     Raises:
-        RowError: What `sides` and ``do`` raise.
+        RowError: As `vlm_trainer.render.lay_out`, and ``pair-equal``; it says ``$.prompt``,
+            ``$.chosen`` or ``$.rejected``.
     """
-    chosen, rejected = sides(conversation)
-    return _placed(chosen, "chosen", do), _placed(rejected, "rejected", do)
+    both = sides(conversation)
+    laid_out = tuple(
+        _placed(side, name, lambda side: lay_out(side, chat, rule, labels))
+        for side, name in zip(both, SIDES, strict=True)
+    )
+    longer = int(len(laid_out[1].ids) > len(laid_out[0].ids))
+    fitted = _placed(
+        both[longer], SIDES[longer], lambda side: lay_out(side, chat, rule, labels, limit)
+    )
+    if fitted.shrunk_to is None:
+        return Pair(*laid_out)
+    smaller = fitted.rule(rule)
+    return Pair(
+        *(
+            replace(lay_out(side, chat, smaller, labels), shrunk_to=fitted.shrunk_to)
+            for side in both
+        )
+    )
 
 
 def render_pair(
-    conversation: Conversation, chat: Chat, rule: PixelRule, train_on: TrainOn = all_answers
+    conversation: Conversation,
+    chat: Chat,
+    rule: PixelRule,
+    labels: LabelRule = ANSWERS,
+    limit: TokenLimit | None = None,
 ) -> Pair:
     """Render both sides; pictures are opened and cut once.
 
     Raises:
-        RowError: As `vlm_trainer.render.render`, and ``pair-equal``.
+        RowError: As `lay_out_pair`, and what is wrong with a picture.
     """
-    chosen, rejected = sides(conversation)
-    whole = _placed(chosen, "chosen", lambda side: render(side, chat, rule, train_on))
-    other = _placed(rejected, "rejected", lambda side: lay_out(side, chat, rule, train_on))
-    return Pair(whole, replace(other, images=whole.images))
+    pair = lay_out_pair(conversation, chat, rule, labels, limit)
+    images = tuple(read_pictures(conversation, pair.chosen.rule(rule)))
+    return Pair(replace(pair.chosen, images=images), replace(pair.rejected, images=images))
 
 
 def _placed(side: Conversation, name: str, do: Callable[[Conversation], T]) -> T:

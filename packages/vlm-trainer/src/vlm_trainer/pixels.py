@@ -96,24 +96,27 @@ def cut_patches(image: Image.Image, rule: PixelRule, where: str = "$.images") ->
     fitted = fitted_size(ImageSize(*image.size), rule, where)
     if (fitted.width_px, fitted.height_px) != image.size:
         image = image.resize((fitted.width_px, fitted.height_px), Image.Resampling.BICUBIC)
-    scale_C = (1 / (255 * np.asarray(rule.std))).astype(np.float32)
-    shift_C = (-np.asarray(rule.mean) / np.asarray(rule.std)).astype(np.float32)
-    values_HWC = np.asarray(image, dtype=np.float32) * scale_C + shift_C
-    return _in_blocks(values_HWC, rule)
+    blocks_PCN = _in_blocks(np.asarray(image), rule)  # still bytes: a quarter to move
+    values_PCN = blocks_PCN.astype(np.float32)
+    values_PCN *= (1 / (255 * np.asarray(rule.std, dtype=np.float64))).astype(np.float32)[:, None]
+    values_PCN += (-np.asarray(rule.mean) / np.asarray(rule.std)).astype(np.float32)[:, None]
+    patches, channels, area = values_PCN.shape
+    values_PCTN = np.empty((patches, channels, rule.temporal_patch_size, area), np.float32)
+    values_PCTN[:] = values_PCN[:, :, None]
+    grid = (1, image.height // rule.patch_size, image.width // rule.patch_size)
+    return Patches(values_PCTN.reshape(patches, -1), grid)
 
 
-def _in_blocks(values_HWC: np.ndarray[Any, Any], rule: PixelRule) -> Patches:
+def _in_blocks(pixels_HWC: np.ndarray[Any, Any], rule: PixelRule) -> np.ndarray[Any, Any]:
+    """Return patches of a channel each, merge x merge of them that become one token together."""
     import numpy as np
 
     patch, merge = rule.patch_size, rule.merge_size
-    rows, columns = values_HWC.shape[0] // patch, values_HWC.shape[1] // patch
-    blocks = values_HWC.reshape(
+    rows, columns = pixels_HWC.shape[0] // patch, pixels_HWC.shape[1] // patch
+    blocks = pixels_HWC.reshape(
         rows // merge, merge, patch, columns // merge, merge, patch, 3
     ).transpose(0, 3, 1, 4, 6, 2, 5)
-    repeated = np.broadcast_to(
-        blocks[:, :, :, :, :, None], (*blocks.shape[:5], rule.temporal_patch_size, patch, patch)
-    )
-    return Patches(np.ascontiguousarray(repeated).reshape(rows * columns, -1), (1, rows, columns))
+    return np.ascontiguousarray(blocks).reshape(rows * columns, 3, patch * patch)
 
 
 def _check_limits(size: tuple[int, int], where: str) -> None:

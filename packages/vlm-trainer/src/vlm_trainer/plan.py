@@ -5,12 +5,14 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from vlm_trainer.config import ScheduleOptions, TrainConfig
-from vlm_trainer.errors import RowsRefused
+from vlm_trainer.config import DataOptions, ScheduleOptions, TrainConfig
+from vlm_trainer.conversation import ImageSize
+from vlm_trainer.errors import Reason, RowsRefused
 from vlm_trainer.lengths import Lengths, histogram, reasons
-from vlm_trainer.sizes import PixelRule
+from vlm_trainer.sizes import PixelRule, fitted_size, image_tokens
 
 SHOWN_IDS = 5
+PHOTO, ICON = ImageSize(4032, 3024), ImageSize(28, 28)  # 12 megapixels of a phone; one token
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +28,8 @@ class TrainPlan:
         steps_per_epoch: Optimizer steps of one pass.
         steps: Optimizer steps of the run.
         refused: Rows that cannot be trained, by reason.
+        shrunk: Rows whose pictures are made smaller so that they fit.
+        unknown_ids: Ids to leave out that no row has.
     """
 
     rows: int
@@ -36,6 +40,8 @@ class TrainPlan:
     steps_per_epoch: int
     steps: int
     refused: dict[str, int]
+    shrunk: int = 0
+    unknown_ids: int = 0
 
 
 def make_plan(config: TrainConfig, lengths: Lengths, processes: int) -> TrainPlan:
@@ -55,7 +61,14 @@ def make_plan(config: TrainConfig, lengths: Lengths, processes: int) -> TrainPla
         steps_per_epoch=steps_per_epoch(config.schedule, len(lengths.rows), processes),
         steps=steps_of(config.schedule, len(lengths.rows), processes),
         refused=reasons(lengths.refused),
+        shrunk=lengths.shrunk,
+        unknown_ids=len(unknown_ids(config.data, lengths)),
     )
+
+
+def unknown_ids(data: DataOptions, lengths: Lengths) -> list[str]:
+    """Name the ids that were to be left out and that no row has."""
+    return sorted(set(data.exclude_ids).difference(lengths.excluded))
 
 
 def steps_per_epoch(schedule: ScheduleOptions, rows: int, processes: int) -> int:
@@ -94,7 +107,8 @@ def plan_lines(
         f"steps   {plan.steps:,} ({plan.steps_per_epoch:,} an epoch)",
     ]
     if plan.images:
-        lines.append(pixel_line(rule))
+        lines += pixel_lines(rule)
+    lines += _row_lines(lengths, config.data)
     lines += [f"method  {_method(config)}", f"tuning  {_tuning(config)}"]
     if plan.rows:
         lines += ["", "tokens a row    rows", *histogram(lengths.tokens)]
@@ -125,34 +139,70 @@ def _tuning(config: TrainConfig) -> str:
     return f"{kind} r {lora.lora_r} on: {', '.join(lora.lora_scope)}{base}"
 
 
-def pixel_line(rule: PixelRule) -> str:
-    """Say what the pixel limits mean in tokens.
+def _row_lines(lengths: Lengths, data: DataOptions) -> list[str]:
+    """Say what is done to rows, where it is not what is done by default."""
+    lines = []
+    if data.train_on != "assistant" or data.json_focus is not None:
+        focus = "" if data.json_focus is None else f", form of JSON counts {data.json_focus:g}"
+        lines.append(f"labels  train_on {data.train_on}{focus}")
+    if lengths.unread_flags:
+        lines.append(
+            f"flags   {lengths.unread_flags:,} rows have flags (weight, train) that train_on "
+            f"{data.train_on} does not read; --train-on flags does"
+        )
+    if lengths.shrunk:
+        lines.append(
+            f"shrunk  {lengths.shrunk:,} rows show smaller pictures to fit {data.max_length} "
+            f"tokens, down to max_pixels {lengths.shrunk_to}"
+        )
+    unknown = unknown_ids(data, lengths)
+    if unknown:
+        first = ", ".join(map(repr, unknown[:SHOWN_IDS]))
+        lines.append(f"ids     {len(unknown):,} of --exclude-ids are not in these rows: {first}")
+    return lines
+
+
+def pixel_lines(rule: PixelRule) -> list[str]:
+    """Say what the pixel limits make of a large picture, and of a small one.
 
     Example:
-        >>> pixel_line(PixelRule())
-        'pixels  max_pixels 1003520 = at most 1280 image tokens; min_pixels 3136 = at least 4'
+        >>> pixel_lines(PixelRule())[0]
+        'pixels  max_pixels 1003520: a 4032x3024 photo is shown at 1148x840, 1230 tokens'
     """
-    return (
-        f"pixels  max_pixels {rule.max_pixels} = at most {rule.max_image_tokens} image tokens; "
-        f"min_pixels {rule.min_pixels} = at least {rule.min_image_tokens}"
-    )
+    return [
+        f"pixels  max_pixels {rule.max_pixels}: a 4032x3024 photo is {_shown(PHOTO, rule)}",
+        f"        min_pixels {rule.min_pixels}: a 28x28 icon is {_shown(ICON, rule)}",
+    ]
 
 
-def check_trainable(lengths: Lengths, on_refused: str, where: str) -> None:
+def _shown(size: ImageSize, rule: PixelRule) -> str:
+    fitted, tokens = fitted_size(size, rule), image_tokens(size, rule)
+    ending = "" if tokens == 1 else "s"
+    return f"shown at {fitted.width_px}x{fitted.height_px}, {tokens} token{ending}"
+
+
+def check_trainable(
+    lengths: Lengths, on_refused: str, where: str, *, on_too_long: str = "refuse"
+) -> None:
     """Refuse to train when rows were refused, unless they may be dropped, or when none is left.
 
     Args:
         lengths: What `measure` found.
         on_refused: ``stop`` or ``drop``.
         where: Folder and split, for the message.
+        on_too_long: With ``drop``, rows that are too long may be dropped whatever holds for
+            others.
 
     Raises:
         RowsRefused: Counts by reason, the first rows, and the flag that goes on.
     """
-    if lengths.refused and (on_refused == "stop" or not len(lengths.rows)):
-        counts = ", ".join(f"{n} {reason}" for reason, n in reasons(lengths.refused).items())
-        first = "; ".join(str(row) for row in lengths.refused[:SHOWN_IDS])
-        hint = "" if not len(lengths.rows) else " To train on the others: --on-refused drop"
+    none_left = not len(lengths.rows)
+    spared = {Reason.ROW_TOO_LONG} if on_too_long == "drop" and not none_left else set()
+    stopping = [row for row in lengths.refused if row.reason not in spared]
+    if stopping and (on_refused == "stop" or none_left):
+        counts = ", ".join(f"{n} {reason}" for reason, n in reasons(stopping).items())
+        first = "; ".join(str(row) for row in stopping[:SHOWN_IDS])
+        hint = "" if none_left else " To train on the others: --on-refused drop"
         raise RowsRefused(f"{where}: rows that cannot be trained: {counts}. First: {first}.{hint}")
-    if not len(lengths.rows):
+    if none_left:
         raise RowsRefused(f"{where}: no row to train on")

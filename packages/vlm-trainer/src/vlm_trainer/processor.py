@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from vlm_trainer.chat import read_json
-from vlm_trainer.errors import SourceError
+from vlm_trainer.errors import SourceError, UsageError
 from vlm_trainer.sizes import PixelRule
 
 PROCESSOR_FILES = (
@@ -30,11 +30,12 @@ def read_rule(folder: Path, *, min_pixels: int, max_pixels: int) -> PixelRule:
 
     Raises:
         SourceError: The numbers are there and are not numbers.
+        UsageError: ``max_pixels`` is less than one image token covers.
     """
     values = _processor_values(folder)
     default = PixelRule()
     try:
-        return PixelRule(
+        rule = PixelRule(
             min_pixels=min_pixels,
             max_pixels=max_pixels,
             patch_size=int(values.get("patch_size", default.patch_size)),
@@ -45,6 +46,12 @@ def read_rule(folder: Path, *, min_pixels: int, max_pixels: int) -> PixelRule:
         )
     except (TypeError, ValueError) as error:
         raise SourceError(f"{folder / PREPROCESSOR}: not an image processor ({error})") from error
+    side = rule.factor_px
+    if max_pixels < side**2:
+        raise UsageError(
+            f"max_pixels {max_pixels} is below {side**2}: one image token is {side}x{side} pixels"
+        )
+    return rule
 
 
 def copy_processor(base: Path, output: Path, rule: PixelRule) -> None:

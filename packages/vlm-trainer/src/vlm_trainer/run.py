@@ -18,8 +18,9 @@ from vlm_trainer.config import TrainConfig, check_complete
 from vlm_trainer.contract import make_contract, write_contract
 from vlm_trainer.data import RenderedRows, ShardSet, Split, find_split, method_of
 from vlm_trainer.errors import RowsRefused, Terminated, UsageError
+from vlm_trainer.labels import LabelRule
 from vlm_trainer.launch import Processes, StopRequest, find_processes, stop_request
-from vlm_trainer.lengths import Lengths, Measure, measure
+from vlm_trainer.lengths import Lengths, Measure, label_rule, measure, token_limit
 from vlm_trainer.output import METRICS, Place, begin, find_place, finish, identity
 from vlm_trainer.plan import TrainPlan, check_trainable, make_plan, plan_lines, steps_of
 from vlm_trainer.processor import copy_processor, read_rule
@@ -94,7 +95,8 @@ def train(config: TrainConfig, tell: Tell | None = None) -> RunSummary:
     if place.finished:
         say(f"{place.folder}: finished already; nothing to do (another --output-dir trains anew)")
         return RunSummary(**{**place.finished, "was_finished": True})
-    check_trainable(prepared.lengths, config.data.on_refused, config.data.data)
+    data = config.data
+    check_trainable(prepared.lengths, data.on_refused, data.data, on_too_long=data.on_too_long)
     for line in plan_lines(prepared.plan, prepared.lengths, config, prepared.how.rule):
         say(line)
     if processes.is_first:
@@ -125,7 +127,7 @@ def prepare(config: TrainConfig, processes: Processes) -> Prepared:
     config = replace(config, model=replace(model, load_in=base.quantised or model.load_in))
     rule = read_rule(base.folder, min_pixels=model.min_pixels, max_pixels=model.max_pixels)
     chat = read_chat(base.folder, reads_pictures=base.reads_pictures)
-    how = Measure(chat, rule, data.max_length, pairs=method == "dpo")
+    how = Measure(chat, rule, token_limit(data), label_rule(data), pairs=method == "dpo")
     lengths = measure(ShardSet(split).headers(), how, data.exclude_ids)
     plan = make_plan(config, lengths, processes.count)
     return Prepared(config, processes, split, base, how, lengths, plan)
@@ -135,6 +137,8 @@ def _with_method(config: TrainConfig) -> TrainConfig:
     method = config.learning.method or method_of(Path(config.data.data))
     if method == "dpo" and config.data.packing:
         raise UsageError("packing is for sft; pairs are not packed")
+    if method == "dpo" and label_rule(config.data) != LabelRule():
+        raise UsageError("train_on and json_focus are for sft; dpo scores whole answers")
     return replace(config, learning=replace(config.learning, method=method))
 
 
@@ -213,7 +217,8 @@ def _held_out(prepared: Prepared) -> RenderedRows | None:
     method = str(prepared.config.learning.method)
     shards = ShardSet(find_split(Path(data.data), data.eval_split, method))
     lengths = measure(shards.headers(), prepared.how, data.exclude_ids)
-    check_trainable(lengths, data.on_refused, f"{data.data} split {data.eval_split}")
+    where = f"{data.data} split {data.eval_split}"
+    check_trainable(lengths, data.on_refused, where, on_too_long=data.on_too_long)
     return RenderedRows(shards, lengths.rows.tolist(), prepared.how)
 
 
@@ -252,7 +257,7 @@ def _save(trainer: Any, prepared: Prepared, place: Place) -> RunSummary:
     trainer.accelerator.wait_for_everyone()
     if prepared.processes.is_first:
         copy_processor(prepared.base.folder, place.folder, prepared.how.rule)
-        contract = make_contract(prepared.how.rule, prepared.how.chat.template)
+        contract = make_contract(prepared.how.rule, prepared.how.chat.template, prepared.how.limit)
         write_contract(contract, place.folder)
         write_curve(place.folder)
     losses = [line["loss"] for line in read_metrics(place.folder / METRICS) if "loss" in line]

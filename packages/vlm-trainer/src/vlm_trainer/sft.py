@@ -16,10 +16,11 @@ from trl import SFTConfig, SFTTrainer
 from vlm_trainer.data import RenderedRows
 from vlm_trainer.hooks import EpochOrder, ShardHooks, placeholder, settle
 from vlm_trainer.jobs import Job, collate_rows, make_arguments
+from vlm_trainer.loss import WeightedLoss
 from vlm_trainer.render import Rendered
 
 
-class ShardTrainer(ShardHooks, SFTTrainer):  # framework hooks only
+class ShardTrainer(WeightedLoss, ShardHooks, SFTTrainer):  # framework hooks only
     """SFTTrainer that takes rendered rows in a seekable order and marks whole checkpoints."""
 
 

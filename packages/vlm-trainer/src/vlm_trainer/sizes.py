@@ -17,12 +17,7 @@ MAX_ASPECT = 200  # smart_resize in transformers raises above it
 
 @dataclass(frozen=True, slots=True)
 class PixelRule:
-    """The numbers of an image processor that decide size and values of patches.
-
-    Example:
-        >>> PixelRule().max_image_tokens
-        1280
-    """
+    """The numbers of an image processor that decide size and values of patches."""
 
     min_pixels: int = 3136
     max_pixels: int = 1_003_520
@@ -36,16 +31,6 @@ class PixelRule:
     def factor_px(self) -> int:
         """Side of the square that one image token covers, in pixels."""
         return self.patch_size * self.merge_size
-
-    @property
-    def max_image_tokens(self) -> int:
-        """Most tokens one picture can take."""
-        return self.max_pixels // self.factor_px**2
-
-    @property
-    def min_image_tokens(self) -> int:
-        """Fewest tokens one picture can take."""
-        return -(-self.min_pixels // self.factor_px**2)
 
 
 def fitted_size(size: ImageSize, rule: PixelRule, where: str = "$.images") -> ImageSize:

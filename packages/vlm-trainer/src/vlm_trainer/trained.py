@@ -13,6 +13,7 @@ from vlm_trainer.config import ModelOptions
 from vlm_trainer.contract import check_same, make_contract, read_contract
 from vlm_trainer.errors import SourceError, UsageError
 from vlm_trainer.processor import read_rule
+from vlm_trainer.shrink import TokenLimit
 from vlm_trainer.sizes import PixelRule
 
 LOADING = "loading torch and the model; this takes some seconds"
@@ -35,11 +36,19 @@ class Place:
 
 @dataclass(frozen=True, slots=True)
 class Trained:
-    """A model with its words and sizes, in evaluation mode on its device."""
+    """A model with its words and sizes, in evaluation mode on its device.
+
+    Args:
+        model: Of transformers or PEFT.
+        chat: Its template and tokenizer.
+        rule: Its sizes of pictures.
+        limit: The length to which rows were shrunk in training; None when they were not.
+    """
 
     model: Any
     chat: Chat
     rule: PixelRule
+    limit: TokenLimit | None = None
 
 
 def find_trained(model_name_or_path: str | None, adapter: Path | None) -> Place:
@@ -88,16 +97,27 @@ def load_trained(place: Place, limits: tuple[int | None, int | None], *, use_cpu
 
     base = find_base(place.base)
     words = place.words or base.folder
-    chat = read_chat(words, reads_pictures=base.reads_pictures)
-    rule = read_trained_rule(words, chat, limits)
+    chat, rule = read_words(words, base, limits)
     hardware = find_hardware(use_cpu=use_cpu)
     dtype = "bfloat16" if hardware.bf16 else "float32"
     model = load_model(base, dtype=dtype, device=hardware.device)
     if place.adapter:
-        model = _with_adapter(model, place.adapter, base)
+        model = with_adapter(model, place.adapter, base)
     if not base.quantised:  # those lie where they are used, and 8-bit ones cannot be moved
         model = model.to(hardware.device)
-    return Trained(model.eval(), chat, rule)
+    return Trained(model.eval(), chat, rule, read_limit(words))
+
+
+def read_words(
+    folder: Path, base: BaseModel, limits: tuple[int | None, int | None]
+) -> tuple[Chat, PixelRule]:
+    """Read template and sizes of a trained model, held against its contract.
+
+    Raises:
+        UsageError: as `read_trained_rule`.
+    """
+    chat = read_chat(folder, reads_pictures=base.reads_pictures)
+    return chat, read_trained_rule(folder, chat, limits)
 
 
 def read_trained_rule(folder: Path, chat: Chat, limits: tuple[int | None, int | None]) -> PixelRule:
@@ -114,27 +134,53 @@ def read_trained_rule(folder: Path, chat: Chat, limits: tuple[int | None, int | 
         raise UsageError(f"min_pixels {smallest} and max_pixels {largest}: no size lies between")
     rule = read_rule(folder, min_pixels=smallest, max_pixels=largest)
     if trained:
-        check_same(make_contract(rule, chat.template), trained)
+        check_same(make_contract(rule, chat.template, trained.limit), trained)
     return rule
 
 
-def _with_adapter(model: Any, adapter: Path, base: BaseModel) -> Any:
-    from peft import PeftModel
+def read_limit(folder: Path) -> TokenLimit | None:
+    """Read how long rows may be before their pictures are shown smaller, as in training."""
+    trained = read_contract(folder)
+    return trained.limit if trained else None
+
+
+def with_adapter(model: Any, adapter: Path, base: BaseModel) -> Any:
+    """Put an adapter on a loaded base.
+
+    Raises:
+        SourceError: It does not fit. PEFT only warns of weights without a place and of places
+            without weights, and the model then answers like its base.
+    """
+    import warnings
+
+    from peft import PeftModel, get_peft_model_state_dict
+    from peft.utils import load_peft_weights
 
     try:
-        return PeftModel.from_pretrained(model, str(adapter))
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", message="Found missing adapter keys")
+            whole = PeftModel.from_pretrained(model, str(adapter))
+        given = {name for name in load_peft_weights(str(adapter), device="cpu") if "lora_" in name}
     except (OSError, RuntimeError, ValueError, KeyError) as error:
         first_line = (str(error).strip().splitlines() or [type(error).__name__])[0]
         raise SourceError(f"{adapter}: does not fit {base.name} ({first_line})") from error
+    found = get_peft_model_state_dict(whole, save_embedding_layers=False)
+    places = {name for name in found if "lora_" in name}
+    if strangers := sorted(given ^ places):
+        raise SourceError(
+            f"{adapter}: does not fit {base.name}: {len(given - places)} of its weights have no "
+            f"place there, {len(places - given)} places no weights, as {strangers[0]}"
+        )
+    return whole
 
 
-def answer(trained: Trained, prompts: Sequence[Any], max_new_tokens: int) -> list[str]:
+def answer(trained: Trained, prompts: Sequence[Any], limits: Sequence[int]) -> list[str]:
     """Answer prompts greedily, as one batch padded on the left.
 
     Args:
         trained: The model.
         prompts: `vlm_trainer.render.Rendered` values whose ids end where the answer begins.
-        max_new_tokens: Longest answer.
+        limits: The most tokens of each answer.
 
     Returns:
         The answers without control tokens, in the order of the prompts.
@@ -149,7 +195,7 @@ def answer(trained: Trained, prompts: Sequence[Any], max_new_tokens: int) -> lis
     with torch.inference_mode():
         ids_BT = trained.model.generate(
             **{name: tensor.to(device) for name, tensor in batch.items()},
-            max_new_tokens=max_new_tokens,
+            max_new_tokens=max(limits),
             do_sample=False,
             temperature=None, top_p=None, top_k=None,
             repetition_penalty=1.0,  # a base's own would bend answers that repeat, as JSON does
@@ -157,7 +203,7 @@ def answer(trained: Trained, prompts: Sequence[Any], max_new_tokens: int) -> lis
             pad_token_id=chat.pad_id,
         )  # fmt: skip
     new_ids = ids_BT[:, batch["input_ids"].shape[1] :].tolist()
-    return [_until_stop(ids, chat) for ids in new_ids]
+    return [_until_stop(ids[:most], chat) for ids, most in zip(new_ids, limits, strict=True)]
 
 
 def stop_ids(chat: Chat) -> list[int]:

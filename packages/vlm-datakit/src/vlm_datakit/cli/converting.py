@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Generator, Iterator, Sequence
-from contextlib import ExitStack, closing, nullcontext
-from itertools import chain
+from contextlib import ExitStack, nullcontext
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
@@ -26,20 +24,15 @@ from vlm_datakit.cli.options import (
     picture_options,
     quiet_option,
     rejects_raw_option,
-    say_mapping,
+    with_datasets_option,
     workers_option,
 )
-from vlm_datakit.cli.talk import download_teller, say, say_left_out, say_on_hub
 from vlm_datakit.errors import TooManyRejects, UsageError
-from vlm_datakit.losses import Loss, parse_losses
+from vlm_datakit.losses import parse_losses
 
 if TYPE_CHECKING:
     from vlm_datakit.conversion import ConvertRequest
-    from vlm_datakit.formats.format import Format
-    from vlm_datakit.plan import SourceFile
-    from vlm_datakit.portions import Portion
     from vlm_datakit.sinks.pictures import Spelling
-    from vlm_datakit.sources.pipe import Pipe
 
 
 _OF_PARTS = ("anthropic", "oumi")  # with a field of its own for base64, a URL, a path
@@ -65,6 +58,7 @@ _OF_PARTS = ("anthropic", "oumi")  # with a field of its own for base64, a URL, 
     help="Repeatable [default: all of an import, one after the other; train of anything else]",
 )
 @config_option
+@with_datasets_option
 @image_root_option
 @picture_options
 @click.option(
@@ -146,14 +140,15 @@ def _convert(
     sides: tuple[Counts, IO[bytes] | None],
 ) -> TooManyRejects | None:
     """Write all rows; return why none is written, if all are refused."""
+    from vlm_datakit.cli.portioning import portions
     from vlm_datakit.sinks.jsonl import write_all
 
     counts, ledger = sides
     try:
         with ExitStack() as stack:
-            request, portions = _portions(source, request, given, stack)
+            request, found = portions(source, request, given, stack)
             out = stack.enter_context(_opened(output, overwrite=given["overwrite"]))
-            for portion in portions:
+            for portion in found:
                 if ledger is not None:
                     ledger.write(portion.ledger)
                 elif not given["quiet"]:
@@ -204,108 +199,6 @@ def _check_dataset_info(path: str | None, output: str, target: str) -> None:
     if output == "-":
         raise UsageError("--dataset-info names the file that rows go to: add OUT")
     read_entries(Path(path))
-
-
-def _portions(
-    source: str, request: ConvertRequest, given: dict[str, Any], stack: ExitStack
-) -> tuple[ConvertRequest, Iterator[Portion]]:
-    from dataclasses import replace
-
-    from vlm_datakit import formats
-    from vlm_datakit.conversion import convert_shards
-    from vlm_datakit.importing import check_roots, fetched, find_files, is_import, look_at
-    from vlm_datakit.mapping.parser import settled
-    from vlm_datakit.portions import portion_of
-    from vlm_datakit.runner.downloads import downloading
-    from vlm_datakit.sources.local import PIPE
-    from vlm_datakit.sources.pipe import standard_input
-
-    formats.get(request.target)
-    check_roots(request.image_roots)
-    if is_import(source):
-        _check_one_worker(given, "a finished import")
-        if request.mapping is not None or given["goal"] is not None:
-            raise UsageError(f"{source}: a finished import has its columns; --map is for rows")
-        _say_losses(request, None, quiet=given["quiet"])
-        by_split = (
-            convert_shards(Path(source), name, request) for name in given["split"] or [None]
-        )
-        return request, map(portion_of, chain.from_iterable(by_split))
-    if given["split"] and (source == PIPE or Path(source).is_file()):
-        raise UsageError("--split chooses from an import, a folder or the Hub; a file has none")
-    if request.fetch is not None:
-        _check_one_worker(given, "--fetch")
-    pipe = standard_input() if source == PIPE else None
-    files = find_files([source], given["split"] or None, pipe, given["config"])
-    file, teller = files[0], download_teller(quiet=given["quiet"])
-    if not given["quiet"]:
-        say_on_hub(files)
-    fetched(file, teller)
-    if not given["quiet"]:
-        say_left_out(files)
-    request, suggested = _as_suggested(request, file, pipe, given["goal"])
-    name, mapping = settled(request.mapping, request.source)
-    format_ = None if name == "auto" else formats.get(name)
-    if format_ is None or mapping is not None:
-        found = look_at(file, pipe, format_, mapping)
-        if not given["quiet"]:
-            say(f"{file.name}: read as {found.format} ({suggested or found.evidence})")
-        say_mapping(mapping, found, given)
-        name, request = found.format, request if mapping else replace(request, source=found.format)
-    _say_losses(request, formats.get(name), quiet=given["quiet"])
-    stack.enter_context(downloading(files, teller))
-    portions = stack.enter_context(closing(_converted(files, pipe, request, given["workers"])))
-    return request, portions
-
-
-def _as_suggested(
-    request: ConvertRequest, file: SourceFile, pipe: Pipe | None, goal: str | None
-) -> tuple[ConvertRequest, str]:
-    """Return the request with the format and mapping for a goal, and why it is those."""
-    from dataclasses import replace
-
-    from vlm_datakit.suggesting import Given, check_goal, choose_mapping, why
-
-    check_goal(goal, Given(request.source, request.mapping))
-    if goal is None:
-        return request, ""
-    chosen = choose_mapping(file, pipe, goal)
-    request = replace(request, source=chosen.format or "auto", mapping=chosen.mapping)
-    return request, why(chosen, goal)
-
-
-def _converted(
-    files: Sequence[SourceFile], pipe: Pipe | None, request: ConvertRequest, workers: int | None
-) -> Generator[Portion, None, None]:
-    from vlm_datakit.conversion_workers import convert_portions, workers_worth
-    from vlm_datakit.sources.opening import open_source
-
-    for file in files:
-        many = workers or workers_worth(file, request)
-        with (
-            nullcontext(pipe) if pipe is not None else open_source(file) as stream,
-            closing(convert_portions(stream, file, request, many)) as portions,
-        ):
-            yield from portions
-
-
-def _say_losses(request: ConvertRequest, source: Format | None, *, quiet: bool) -> None:
-    """Say before the first row what the target cannot hold of all that the source can."""
-    from vlm_datakit import formats
-
-    if quiet:
-        return
-    never_there = source.cannot_hold if source else frozenset[Loss]()
-    cannot_hold = formats.get(request.target).cannot_hold - (never_there - {Loss.TURN_ORDER})
-    if refused := sorted(cannot_hold - request.lossy):
-        say(f"{request.target} cannot hold, and rows with it are refused: {', '.join(refused)}")
-    if left_out := sorted(cannot_hold & request.lossy):
-        say(f"{request.target} cannot hold, and it is left out: {', '.join(left_out)}")
-
-
-def _check_one_worker(given: dict[str, Any], what: str) -> None:
-    if (given["workers"] or 1) > 1:
-        raise UsageError(f"--workers: {what} is done by one process")
 
 
 def _opened(output: str, *, overwrite: bool) -> Any:

@@ -23,8 +23,10 @@ from vlm_datakit.cli.options import (
     picture_options,
     quiet_option,
     rejects_raw_option,
+    row_limit,
     say_mapping,
     split_option,
+    with_datasets_option,
     workers_option,
 )
 from vlm_datakit.cli.progress import progress_listener
@@ -51,6 +53,7 @@ if TYPE_CHECKING:
 @goal_option
 @split_option
 @config_option
+@with_datasets_option
 @click.option(
     "--max-rejects", metavar="N|P%", help="How many refused rows you consent to [default: 0]"
 )
@@ -96,7 +99,7 @@ def command(sources: tuple[str, ...], **given: Any) -> None:
     workers and jobs. Refused rows stand in OUT/rejects with their reasons; if there are more
     of them than --max-rejects, nothing is committed.
     """
-    if ":" not in given["format_"]:  # a format of your own may need both together
+    if ":" not in given["format_"] and not given["with_datasets"]:  # which may need both together
         import_arrow()
     from vlm_datakit.importing import default_output, plan_import, reads_stdin
     from vlm_datakit.runner.engines import default_workers
@@ -162,6 +165,8 @@ def _request(sources: tuple[str, ...], given: dict[str, Any]) -> ImportRequest:
         field_mapping(given),
         given["goal"],
         given["config"],
+        row_limit(given),
+        given["with_datasets"],
     )
 
 

@@ -10,7 +10,14 @@ import click
 
 from vlm_datakit.cli.talk import say
 from vlm_datakit.errors import UsageError
-from vlm_datakit.plan import LIMIT_NAMES, FetchPolicy, ImagePolicy, Limits, parse_limits
+from vlm_datakit.plan import (
+    LIMIT_NAMES,
+    FetchPolicy,
+    ImagePolicy,
+    Limits,
+    parse_limits,
+    parse_row_limit,
+)
 
 if TYPE_CHECKING:
     from vlm_datakit.mapping.fieldmap import FieldMap
@@ -44,6 +51,11 @@ split_option = click.option(
 config_option = click.option(
     "--config", metavar="NAME", help="Of a data set on the Hub that has several."
 )
+with_datasets_option = click.option(
+    "--with-datasets",
+    is_flag=True,
+    help="Read a data set on the Hub, or a folder, by the package `datasets`: for odd formats.",
+)
 quiet_option = click.option("-q", "--quiet", is_flag=True, help="Say only how it ended.")
 
 _PICTURE_OPTIONS = (
@@ -72,8 +84,9 @@ _PICTURE_OPTIONS = (
         "--limit",
         "limits",
         multiple=True,
-        metavar="NAME=N",
-        help=f"Raise or lower a limit: {', '.join(LIMIT_NAMES)}; repeatable.",
+        metavar="N|NAME=N",
+        help="Read only the first N rows of each split; or raise or lower what a row may cost: "
+        f"{', '.join(LIMIT_NAMES)}; repeatable.",
     ),
     click.option("--fetch", is_flag=True, help="Fetch pictures named by URL."),
     click.option(
@@ -186,4 +199,13 @@ def limits(given: dict[str, Any]) -> Limits:
     Raises:
         UsageError: for a limit that is none.
     """
-    return parse_limits(given["limits"])
+    return parse_limits(parse_row_limit(given["limits"])[1])
+
+
+def row_limit(given: dict[str, Any]) -> int | None:
+    """Return how many rows of each split are wanted; None: all.
+
+    Raises:
+        UsageError: for none at all.
+    """
+    return parse_row_limit(given["limits"])[0]

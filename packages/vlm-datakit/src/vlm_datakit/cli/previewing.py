@@ -19,9 +19,12 @@ from vlm_datakit.cli.options import (
     limits,
     mapping_options,
     picture_options,
+    row_limit,
     split_option,
+    with_datasets_option,
 )
 from vlm_datakit.cli.talk import say
+from vlm_datakit.errors import UsageError
 from vlm_datakit.lean import import_arrow
 
 if TYPE_CHECKING:
@@ -37,6 +40,7 @@ _TEXT_CHARS = 300
 @mapping_options
 @split_option
 @config_option
+@with_datasets_option
 @image_root_option
 @picture_options
 @click.option("--json", "as_json", is_flag=True, help="Print the rows as JSON, texts in full.")
@@ -45,11 +49,13 @@ def command(source: str, **given: Any) -> None:
 
     Of a data set on the Hub only the head of one file is fetched.
     """
-    if ":" not in given["format_"]:
+    if ":" not in given["format_"] and not given["with_datasets"]:
         import_arrow()
     from vlm_datakit.importing import ImportRequest
     from vlm_datakit.previewing import preview
 
+    if row_limit(given) is not None:
+        raise UsageError("--limit N is for a whole run: say -n N for the rows that are shown")
     request = ImportRequest(
         (source,),
         given["format_"],
@@ -60,6 +66,7 @@ def command(source: str, **given: Any) -> None:
         fetch=fetch_policy(given),
         mapping=field_mapping(given),
         config=given["config"],
+        with_datasets=given["with_datasets"],
     )
     found = preview(request, given["count"])
     if given["as_json"]:

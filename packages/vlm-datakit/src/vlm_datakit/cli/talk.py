@@ -20,7 +20,7 @@ _PLAIN_EVERY_S, _MB = 10.0, 1_000_000
 #: What to do about a reason, for people who meet it for the first time.
 HINTS = {
     Reason.IMAGE_FILE_MISSING: "neither base64 of a picture nor a file below the data file's "
-    "folder or an --image-root",
+    "folder or an --image-root, nor one of its repository on the Hub",
     Reason.IMAGE_OUTSIDE_ROOT: "allow the folder with --image-root FOLDER",
     Reason.IMAGE_URL_NOT_FETCHED: "--fetch fetches pictures named by URL",
     Reason.IMAGE_URL_REFUSED: "--fetch-allow HOST admits a private image server of your own",
@@ -98,9 +98,9 @@ def say_pictures_on_hub(error: TooManyRejects, files: Iterable[SourceFile]) -> N
     if not {Reason.IMAGE_OUTSIDE_ROOT, Reason.IMAGE_FILE_MISSING} & error.by_reason.keys():
         return
     for repo, commit in dict.fromkeys(hub[:2] for file in files if (hub := pinned(file.path))):
-        say("pictures that rows name by path are not fetched from the Hub; get them with")
+        say(f"{repo} lists no such file; if pictures lie in an archive there, get it with")
         say(f"  hf download {repo} --repo-type dataset --revision {commit} --local-dir DIR")
-        say("unpack what is packed there, and run again with --image-root DIR")
+        say("unpack it, and run again with --image-root DIR")
 
 
 def say_refused(lines: Iterable[str]) -> None:

@@ -19,8 +19,10 @@ from vlm_datakit.cli.options import (
     limits,
     mapping_options,
     picture_options,
+    row_limit,
     say_mapping,
     split_option,
+    with_datasets_option,
 )
 from vlm_datakit.cli.talk import (
     download_teller,
@@ -45,6 +47,7 @@ _ID_CHARS = 40  # as much of an id as a line shows
 @click.argument("source", metavar="FILE|REPO|OUT|-")
 @split_option
 @config_option
+@with_datasets_option
 @format_option
 @mapping_options
 @goal_option
@@ -71,6 +74,8 @@ def command(source: str, **given: Any) -> int:
 
         if field_mapping(given) is not None or given["goal"] is not None:
             raise UsageError(f"{source}: a finished import has its columns; --map is for rows")
+        if row_limit(given) is not None:
+            raise UsageError(f"{source}: a finished import is checked whole; leave out --limit N")
         imported = validate_import(source, read_data=given["read_data"])
         if given["as_json"]:
             _print(imported)
@@ -87,7 +92,6 @@ def command(source: str, **given: Any) -> int:
 
 def _rows_report(source: str, given: dict[str, Any]) -> RowsReport:
     from vlm_datakit.importing import ImportRequest, plan_import
-    from vlm_datakit.runner.downloads import downloading
     from vlm_datakit.sources.pipe import standard_input
     from vlm_datakit.validation import validate_source
 
@@ -103,6 +107,8 @@ def _rows_report(source: str, given: dict[str, Any]) -> RowsReport:
         mapping=field_mapping(given),
         goal=given["goal"],
         config=given["config"],
+        row_limit=row_limit(given),
+        with_datasets=given["with_datasets"],
     )
     teller = download_teller(quiet=given["as_json"])
     plan, found = plan_import(request, pipe, teller)
@@ -111,8 +117,7 @@ def _rows_report(source: str, given: dict[str, Any]) -> RowsReport:
         say(f"{plan.files[0].name}: read as {found.format} ({found.evidence})")
         say_left_out(plan.files)
     say_mapping(plan.mapping, found, given)
-    with downloading(plan.files, teller):
-        return validate_source(plan, pipe)
+    return validate_source(plan, pipe, teller)
 
 
 def _print(report: RowsReport | ImportReport) -> None:
@@ -134,6 +139,11 @@ def _say_oddities(found: Oddities) -> None:
         say(f"rows with the id of an earlier row: {found.repeated_ids:,}")
         for row, before in found.repeats:
             say(f"  {row} = {before}")
+    if found.far_longer:
+        say(
+            f"rows of 16 times the median length and more: {found.far_longer:,} "
+            f"(median about {found.median_chars:,} characters)"
+        )
     for words, lengths in (
         ("longest rows, in characters:", found.longest),
         ("shortest answers, in characters:", found.shortest_answers),

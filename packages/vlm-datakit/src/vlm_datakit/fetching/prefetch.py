@@ -10,11 +10,12 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable
+from contextlib import AbstractContextManager
+from typing import Protocol
 
 from vlm_datakit.conversation import Draft, ImageForm
 from vlm_datakit.errors import Reason, RowError
-from vlm_datakit.fetching.cache import FetchCache
-from vlm_datakit.fetching.fetch import Fetcher
+from vlm_datakit.fetching.bodies import Write
 from vlm_datakit.plan import FetchPolicy
 
 _FAILURES = 4_096  # remembered, so that rows with the same URL fail alike and at once
@@ -22,8 +23,34 @@ _READS = 2
 _FAREWELL_S = 0.5
 
 
+class Fetches(Protocol):
+    """Who fetches a picture: `vlm_datakit.fetching.fetch.Fetcher`, or one for the Hub."""
+
+    def fetch(self, url: str, max_bytes: int, write: Write, /) -> None:
+        """Fetch one picture."""
+
+    def close(self) -> None:
+        """Close all connections."""
+
+
+class Keeps(Protocol):
+    """Where pictures are kept, such as `vlm_datakit.fetching.cache.FetchCache`."""
+
+    def has(self, url: str, /) -> bool:
+        """Whether a picture seems to be there."""
+
+    def read(self, url: str, max_bytes: int, /) -> bytes | None:
+        """Return a picture, if it is there and whole."""
+
+    def forget(self, url: str, /) -> None:
+        """Let a picture be fetched anew."""
+
+    def adding(self, url: str, /) -> AbstractContextManager[Write]:
+        """Return what takes the bytes of a picture."""
+
+
 class Prefetcher:
-    """Reads pictures by URL for a whole run; its `ahead` says which will be needed.
+    """Reads pictures by URL, or by another key; `ahead` and `want` say which will be needed.
 
     Used by one thread, and closed by it.
 
@@ -34,9 +61,7 @@ class Prefetcher:
         max_bytes: The largest picture.
     """
 
-    def __init__(
-        self, policy: FetchPolicy, fetcher: Fetcher, cache: FetchCache, max_bytes: int
-    ) -> None:
+    def __init__(self, policy: FetchPolicy, fetcher: Fetches, cache: Keeps, max_bytes: int) -> None:
         self._policy, self._fetcher, self._cache = policy, fetcher, cache
         self._max_bytes = max_bytes
         self._queue: deque[str] = deque()
@@ -47,11 +72,12 @@ class Prefetcher:
         self._is_closed = False
         self._changed = threading.Condition()
 
-    def ahead(self, draft: Draft) -> None:
-        """Begin to fetch the pictures that a draft names by URL."""
-        for image in draft.images:
-            if image.form is ImageForm.URL:
-                self._want(image.value)
+    def ahead(self, draft: Draft) -> int:
+        """Begin to fetch the pictures that a draft names by URL; return how many there are."""
+        urls = [image.value for image in draft.images if image.form is ImageForm.URL]
+        for url in urls:
+            self.want(url)
+        return len(urls)
 
     def read(self, url: str, max_bytes: int, where: str) -> bytes:
         """Return the bytes of a picture; waits for them if need be.
@@ -61,7 +87,7 @@ class Prefetcher:
             OSError: if the cache cannot be written.
         """
         for _ in range(_READS):
-            self._want(url)
+            self.want(url)
             self._wait_for(url, where)
             if (data := self._cache.read(url, max_bytes)) is not None:
                 return data
@@ -80,7 +106,8 @@ class Prefetcher:
         if not self._threads:
             self._fetcher.close()
 
-    def _want(self, url: str) -> None:
+    def want(self, url: str) -> None:
+        """Begin to fetch a picture, unless it is there, or has failed before."""
         with self._changed:
             if url in self._wanted or url in self._failures or self._cache.has(url):
                 return

@@ -29,7 +29,6 @@ from vlm_datakit.placeholders import (
 )
 from vlm_datakit.plain import PlainDraft, Turn
 from vlm_datakit.turns import (
-    hold_no_bad_answer,
     json_text,
     list_field,
     only_texts,
@@ -49,15 +48,13 @@ def parse(fields: Fields) -> Draft:
 
     Raises:
         RowError: ``field-missing``, ``field-not-text``, ``field-wrong-type``, ``field-not-json``,
-            ``part-unknown``, ``image-count-differs``, ``image-in-answer``, ``pair-equal``,
-            ``layout-differs``.
+            ``part-unknown``, ``image-count-differs``, ``image-in-answer``, ``pair-equal``.
 
     Example:
         >>> draft = parse({"instruction": "Translate.", "input": "ja", "output": "yes"})
         >>> draft.messages[0].content
         (Text(text='Translate.\nja'),)
     """
-    hold_no_bad_answer(fields, "kto_tag")
     images = images_of(fields, ("images", "image"))
     known = _FIELDS | {"images" if fields.get("images") or "image" not in fields else "image"}
     messages = [*_system(fields), *_history(fields), _question(fields)]

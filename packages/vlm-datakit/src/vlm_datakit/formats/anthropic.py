@@ -20,7 +20,6 @@ from vlm_datakit.images.kind import classify
 from vlm_datakit.losses import Loss, Lost, boundary_lost, details_lost, extras_lost
 from vlm_datakit.turns import (
     exact,
-    hold_no_stray_images,
     ignored,
     json_text,
     list_field,
@@ -64,7 +63,6 @@ def parse(fields: Fields) -> Draft:
         messages.append(Message("system", _parts(fields["system"], "$.system", found)))
     for index, value in enumerate(list_field(fields.get("messages"), "$.messages")):
         messages += _messages(value, f"$.messages[{index}]", found)
-    hold_no_stray_images(fields, found.images)
     return Draft(
         tuple(messages),
         tuple(found.images),

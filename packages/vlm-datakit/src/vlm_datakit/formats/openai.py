@@ -29,7 +29,6 @@ from vlm_datakit.losses import Loss, Lost, boundary_lost, extras_lost
 from vlm_datakit.plain import PICTURE, TEXT, PlainDraft, Turn
 from vlm_datakit.turns import (
     exact,
-    hold_no_stray_images,
     ignored,
     is_known,
     json_text,
@@ -78,7 +77,6 @@ def parse(fields: Fields) -> Draft:
     messages = tuple(
         [parse_message(value, f"$.messages[{index}]", found) for index, value in enumerate(values)]
     )
-    hold_no_stray_images(fields, found.images)
     return Draft(
         messages,
         tuple(found.images),

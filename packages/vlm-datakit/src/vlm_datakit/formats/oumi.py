@@ -15,7 +15,6 @@ from vlm_datakit.formats.openai import Found
 from vlm_datakit.images.kind import classify
 from vlm_datakit.losses import Loss, Lost, boundary_lost, details_lost, extras_lost
 from vlm_datakit.turns import (
-    hold_no_stray_images,
     ignored,
     list_field,
     object_field,
@@ -46,7 +45,6 @@ def parse(fields: Fields) -> Draft:
     found = Found()
     values = enumerate(list_field(fields.get("messages"), "$.messages"))
     messages = tuple([_message(value, f"$.messages[{index}]", found) for index, value in values])
-    hold_no_stray_images(fields, found.images)
     own_id = row_id(fields.get("conversation_id"))
     known = frozenset({"messages", "id" if own_id is None else "conversation_id"})
     return Draft(

@@ -12,7 +12,7 @@ from typing import Any
 
 import orjson
 
-from vlm_datakit.conversation import Conversation, Draft, Message, Text, Warned
+from vlm_datakit.conversation import Conversation, Draft, Message, Warned
 from vlm_datakit.errors import Reason, RowError, quoted
 from vlm_datakit.formats import trl
 from vlm_datakit.formats.format import Evidence, Fields, Format
@@ -26,6 +26,7 @@ from vlm_datakit.turns import (
     row_id,
     row_warnings,
     shared_prompt,
+    sole_text,
     spoken,
     text_field,
 )
@@ -168,8 +169,7 @@ def _text(messages: tuple[Message, ...], role: str) -> str | None:
     """Return the text of messages that are one turn of one text, with nothing beside it."""
     if len(messages) != 1 or messages[0].role != role or messages[0].extras:
         return None
-    content = messages[0].content
-    return content[0].text if len(content) == 1 and isinstance(content[0], Text) else None
+    return sole_text(messages[0].content)
 
 
 def losses(conversation: Conversation) -> tuple[Lost, ...]:

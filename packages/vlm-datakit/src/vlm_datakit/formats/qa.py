@@ -19,7 +19,6 @@ from vlm_datakit.formats.format import Evidence, Fields, Format
 from vlm_datakit.losses import Lost
 from vlm_datakit.plain import PlainDraft, Turn
 from vlm_datakit.turns import (
-    hold_no_stray_images,
     only_texts,
     plain_id,
     row_id,
@@ -45,7 +44,7 @@ def parse(fields: Fields) -> Draft:
 
     Raises:
         RowError: ``field-missing``, ``field-not-text``; ``field-wrong-type`` if several
-            pairs are filled; ``image-count-differs`` for pictures.
+            pairs are filled.
 
     Example:
         >>> draft = parse({"query": "2 + 2?", "response": "4"})
@@ -56,7 +55,6 @@ def parse(fields: Fields) -> Draft:
     if len(pairs) > 1:
         seen = " and ".join(question for question, _ in pairs)
         raise RowError(Reason.FIELD_WRONG_TYPE, "$", f"more than one question: {seen}")
-    hold_no_stray_images(fields, ())
     if fields.get("image"):
         raise RowError(Reason.IMAGE_COUNT_DIFFERS, "$.image", "an image, and no place for it")
     question, answer = pairs[0] if pairs else _named(fields)

@@ -22,7 +22,6 @@ from vlm_datakit.losses import Loss, Lost, boundary_lost, details_lost, extras_l
 from vlm_datakit.turns import (
     count_images,
     exact,
-    hold_no_stray_images,
     json_text,
     list_field,
     row_id,
@@ -52,7 +51,6 @@ def parse(fields: Fields) -> Draft:
     messages = [
         _message(value, f"$.messages[{index}]", found) for index, value in enumerate(values)
     ]
-    hold_no_stray_images(fields, found.images)
     tools, id_ = json_text(fields.get("tools"), "$.tools"), row_id(fields.get("id"))
     warnings = (*row_warnings(fields, _FIELDS), *found.warnings)
     return Draft(tuple(messages), tuple(found.images), id_, tools, warnings=warnings)

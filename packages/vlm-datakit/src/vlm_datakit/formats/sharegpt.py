@@ -35,7 +35,6 @@ from vlm_datakit.placeholders import (
 from vlm_datakit.plain import PlainDraft
 from vlm_datakit.turns import (
     exact,
-    hold_no_bad_answer,
     ignored,
     json_text,
     list_field,
@@ -74,14 +73,13 @@ def parse(fields: Fields) -> Draft:
     Raises:
         RowError: ``field-missing``, ``field-not-text``, ``field-wrong-type``, ``field-not-json``,
             ``role-unknown``, ``part-unknown``, ``image-count-differs``, ``image-in-answer``,
-            ``pair-equal``, ``layout-differs``.
+            ``pair-equal``.
 
     Example:
         >>> turns = [{"from": "human", "value": "2 + 2?"}, {"from": "gpt", "value": "4"}]
         >>> [message.role for message in parse({"conversations": turns}).messages]
         ['user', 'assistant']
     """
-    hold_no_bad_answer(fields, "kto_tag")
     images = images_of(fields, ("images", "image"))
     is_pair = fields.get("chosen") is not None or fields.get("rejected") is not None
     known = _FIELDS | {"images" if fields.get("images") or "image" not in fields else "image"}

@@ -12,7 +12,6 @@ from vlm_datakit.losses import Loss, Lost, details_lost, extras_lost
 from vlm_datakit.plain import PICTURE, TEXT, PlainDraft, TextColumns, Turn
 from vlm_datakit.turns import (
     count_images,
-    hold_no_stray_images,
     only_texts,
     plain_id,
     row_id,
@@ -51,7 +50,6 @@ def parse(fields: Fields) -> Draft:
     if system is not None:
         messages.insert(0, Message("system", (Text(text_field(system, "$.system")),)))
     images = (classify(image, "$.image"),) if has_image else ()
-    hold_no_stray_images(fields, images)
     return Draft(
         tuple(messages),
         images,

@@ -44,7 +44,6 @@ from vlm_datakit.plain import PlainDraft
 from vlm_datakit.turns import (
     count_images,
     exact,
-    hold_no_bad_answer,
     ignored,
     json_text,
     list_field,
@@ -79,14 +78,13 @@ def parse(fields: Fields) -> Draft:
     Raises:
         RowError: ``field-missing``, ``field-not-text``, ``field-wrong-type``, ``field-not-json``,
             ``role-unknown``, ``part-unknown``, ``image-count-differs``, ``image-in-answer``,
-            ``pair-equal``, ``layout-differs``.
+            ``pair-equal``.
 
     Example:
         >>> draft = parse({"query": "2 + 2?", "response": "4"})
         >>> [message.role for message in draft.messages]
         ['user', 'assistant']
     """
-    hold_no_bad_answer(fields, "label")
     images = images_of(fields, ("images", "image"))
     if fields.get("rejected_images"):
         raise RowError(Reason.PART_UNKNOWN, "$.rejected_images", quoted(fields["rejected_images"]))
@@ -256,6 +254,8 @@ def _turns(message: Message) -> Iterator[dict[str, Any]]:
 
 
 def _held_flags(message: Message) -> list[str]:
+    if not message.extras:
+        return []
     train, weight = message.extras.get("train"), message.extras.get("weight")
     held = ["train"] if isinstance(train, bool) else []
     is_number = isinstance(weight, (int, float)) and not isinstance(weight, bool)

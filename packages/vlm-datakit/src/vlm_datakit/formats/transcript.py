@@ -34,6 +34,7 @@ from vlm_datakit.turns import (
     row_id,
     row_warnings,
     shared_prompt,
+    sole_text,
     spoken,
     text_field,
 )
@@ -131,7 +132,7 @@ def _transcript(messages: Sequence[Message]) -> str:
 
 def _tagged(message: Message) -> Message:
     """Return a message with its pictures' places as ``<image>`` in one text."""
-    if not count_images((message,)):
+    if sole_text(message.content) is not None or not count_images((message,)):
         return message
     return replace(message, content=(Text(unbind(message.content)),))
 

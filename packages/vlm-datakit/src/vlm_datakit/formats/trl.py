@@ -33,7 +33,6 @@ from vlm_datakit.plain import PlainDraft, TextColumns, Turn
 from vlm_datakit.turns import (
     count_images,
     exact,
-    hold_no_bad_answer,
     ignored,
     json_text,
     list_field,
@@ -60,14 +59,13 @@ def parse(fields: Fields) -> Draft:
 
     Raises:
         RowError: ``field-missing``, ``field-not-text``, ``field-wrong-type``,
-            ``role-unknown``, ``part-unknown``, ``image-count-differs``, ``layout-differs``.
+            ``role-unknown``, ``part-unknown``, ``image-count-differs``.
 
     Example:
         >>> draft = parse({"prompt": "2 + 2?", "completion": "4"})
         >>> draft.prompt_messages, [message.role for message in draft.messages]
         (1, ['user', 'assistant'])
     """
-    hold_no_bad_answer(fields, "label")
     images, is_chat = images_of(fields), _is_chat(fields)
     warnings = list(row_warnings(fields, _used(fields, is_chat=is_chat)))
     boundary = None

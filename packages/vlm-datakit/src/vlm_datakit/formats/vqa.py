@@ -18,7 +18,7 @@ from vlm_datakit.formats.dialogue import (
 )
 from vlm_datakit.formats.format import Evidence, Fields, Format
 from vlm_datakit.losses import Loss, Lost
-from vlm_datakit.turns import hold_no_stray_images, list_field, row_id, row_warnings, text_field
+from vlm_datakit.turns import list_field, row_id, row_warnings, text_field
 
 _FIELDS = frozenset({"image", "question"})
 
@@ -39,7 +39,6 @@ def parse(fields: Fields) -> Draft:
         (Text(text='red'),)
     """
     images = picture_of(fields, "image")
-    hold_no_stray_images(fields, images)
     question = text_field(fields.get("question"), "$.question")
     answer_key = "answer" if fields.get("answer") is not None else "answers"
     answer = _answer(fields.get(answer_key), f"$.{answer_key}")

@@ -21,6 +21,8 @@ ROW_SUFFIX = (
     r"(?P<suffix>(jsonl|ndjson|json|csv|tsv|tar)(\.gz|\.zst|\.zstd)?|tgz|parquet|arrow|zip)"
 )
 DEFAULT = "default"
+#: What may help where no reader of ours fits.
+FALL_BACK = "; --with-datasets reads what the package `datasets` can"
 _ROWS = re.compile(rf".*\.{ROW_SUFFIX}", re.IGNORECASE)
 _NO_ROWS = frozenset(
     {"config.json", "dataset_dict.json", "dataset_info.json", "dataset_infos.json"}
@@ -131,7 +133,8 @@ def chosen(layout: Layout, config: str | None, split: str, shown: str) -> dict[s
     if not wanted:
         known = ", ".join(name for name, files in splits.items() if files) or "none by its names"
         more = f" in config {config}" if config else ""
-        raise SourceError(f"{shown}: no split {split}{more}; splits: {known}")
+        cure = "" if any(splits.values()) else FALL_BACK
+        raise SourceError(f"{shown}: no split {split}{more}; splits: {known}{cure}")
     for name in wanted:
         check_one_kind(splits[name], name, f"{shown}: ")
     return {name: [*splits[name]] for name in wanted}

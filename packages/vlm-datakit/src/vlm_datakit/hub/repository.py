@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from vlm_datakit.errors import SourceError
-from vlm_datakit.hub.layout import Layout, converted_layout, is_rows, layout_of
+from vlm_datakit.hub.layout import FALL_BACK, Layout, converted_layout, is_rows, layout_of
 from vlm_datakit.hub.names import HubName, Pinned
 from vlm_datakit.hub.trouble import speaking_of, token, tried
 
@@ -110,8 +110,9 @@ def _converted(api: HfApi, own: Repository) -> Repository:
             raise
         what = "only a script" if script in own.files else "no files of rows"
         run = ", which is not run here" if script in own.files else ""
+        cure = "" if script in own.files else FALL_BACK
         raise SourceError(
-            f"{own.repo}: {what}{run}, and the Hub has made no Parquet of it ({CONVERTED})"
+            f"{own.repo}: {what}{run}, and the Hub has made no Parquet of it ({CONVERTED}){cure}"
         ) from error
     layout = converted_layout(files)
     return Repository(own.repo, info.sha or "", files, layout, own.card, own.facts, converted=True)

@@ -190,6 +190,11 @@ def _is_of_the_line(error: BaseException) -> bool:
     return isinstance(error, (httpx2.TransportError, ConnectionError, TimeoutError))
 
 
+def is_of_the_line(error: BaseException) -> bool:
+    """Whether an error comes of a line that fails, and may pass."""
+    return any(map(_is_of_the_line, _causes(error)))
+
+
 def _told_wait(error: Any) -> int | None:
     text = error.response.headers.get("Retry-After", "").strip()
     return int(text) if text.isdigit() else None

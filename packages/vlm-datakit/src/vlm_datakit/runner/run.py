@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import closing
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -39,6 +39,7 @@ from vlm_datakit.runner.receipts import count_receipts, resumable
 from vlm_datakit.runner.stages import FETCHED
 from vlm_datakit.runner.work import check_unchanged
 from vlm_datakit.shards.manifest import Receipt, read_manifest
+from vlm_datakit.sources.heads import FirstLines, heads, tell_looks, whole_files
 from vlm_datakit.sources.pipe import Pipe
 from vlm_datakit.sources.slices import NAMED_PICTURES_BYTES, cut
 from vlm_datakit.sources.spool import cut_pipe
@@ -84,12 +85,14 @@ def run(plan: Plan, out: Path, options: RunOptions, listener: Listener | None = 
         place = Place(out, plan_id)
         prepare(place)
         job = Job(plan, plan_id, place.work)
-        slices = cut(plan.files, plan.slice_bytes)
+        wanted = heads(plan.files, plan.row_limit)
+        slices = cut(wanted, plan.slice_bytes)
         store_plan(place.work, plan, len(slices), job.token)
+        tell_looks(wanted, options.downloads)
         fetched = place.private / FETCHED
         pipe = options.pipe if any(file.is_pipe for file in plan.files) else None
         means = Means(options.workers, pipe, fetched, (lock,), options.ray)
-        ahead = plan.files if options.ray is None else ()  # nodes have caches of their own
+        ahead = whole_files(wanted) if options.ray is None else ()  # nodes have caches of their own
         with downloading(ahead, options.downloads):
             receipts, resumed = _receipts(job, slices, means, listener)
         summary = summary_of(out, receipts, resumed)
@@ -127,7 +130,7 @@ def run_part(
         place = Place(out, plan_id)
         prepare_part(place)
         job = Job(plan, plan_id, place.work)
-        slices = cut(plan.files, plan.slice_bytes)
+        slices = cut(heads(plan.files, plan.row_limit), plan.slice_bytes)
         store_plan(place.work, plan, len(slices), job.token)
         mine = slices[stride.first :: stride.step]
         receipts, resumed = _receipts(
@@ -220,4 +223,7 @@ def _piped(plan: Plan, pipe: Pipe | None, first_number: int) -> Iterator[Slice]:
         return iter(())
     (file,) = [file for file in plan.files if file.is_pipe]
     named = plan.slice_bytes == NAMED_PICTURES_BYTES
-    return cut_pipe(pipe, file, first_number, names_pictures=named)
+    if (limit := plan.row_limit) is not None and file.is_lines:
+        pipe.pass_through(lambda all_: FirstLines(all_, limit))
+    slices = cut_pipe(pipe, file, first_number, names_pictures=named)
+    return slices if file.is_lines else (replace(slice_, rows=limit) for slice_ in slices)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,13 +14,14 @@ from vlm_datakit.plan import Limits, Slice, SourceFile
 from vlm_datakit.runner.by_columns import convert_blocks
 from vlm_datakit.runner.job import RECEIPTS, Job, receipt_path, write_settled
 from vlm_datakit.runner.products import Outcome, open_products
-from vlm_datakit.runner.stages import columns_of, plain_of, stages_of
+from vlm_datakit.runner.stages import Pictures, columns_of, open_beside, plain_of, stages_of
 from vlm_datakit.runner.tally import Tally
 from vlm_datakit.shards.manifest import Receipt, to_json
 from vlm_datakit.shards.writer import sync_folder
+from vlm_datakit.sources.heads import LOOK_BYTES
 from vlm_datakit.sources.jsonl import BUFFER_BYTES, Span
 from vlm_datakit.sources.kinds import read
-from vlm_datakit.sources.opening import has_changed, open_source
+from vlm_datakit.sources.opening import PIECE_BYTES, has_changed, open_source
 from vlm_datakit.sources.packed import position
 from vlm_datakit.sources.pipe import Lines
 from vlm_datakit.walk import convert_runs
@@ -59,7 +61,9 @@ def run_slice(
     with ExitStack() as stack:
         products = stack.enter_context(open_products(job, slice_))
         stream = stack.enter_context(_stream(slice_, edges))
-        for outcome in _outcomes(job, slice_, edges, stream):
+        beside = open_beside(slice_.file, job.plan.image_roots, job.plan.limits, edges.pictures)
+        pictures = stack.enter_context(beside)
+        for outcome in _outcomes(job, slice_, pictures, stream):
             offset = products.take(outcome)
             if on_row is not None:
                 on_row(products.tally, _done_bytes(slice_, stream, offset))
@@ -94,17 +98,18 @@ def check_unchanged(file: SourceFile) -> None:
         )
 
 
-def _outcomes(job: Job, slice_: Slice, edges: Edges, stream: Lines) -> Iterator[Outcome]:
+def _outcomes(job: Job, slice_: Slice, pictures: Pictures, stream: Lines) -> Iterator[Outcome]:
     plan, file = job.plan, slice_.file
     span = span_of(slice_, plan.limits, keep_raw=plan.rejects_raw)
-    stages = stages_of(plan, slice_.file, edges.pictures)
+    stages = stages_of(plan, pictures)
     plain, columns = plain_of(plan), columns_of(plan)
 
     def by_rows(stream: Lines, span: Span) -> Iterator[Outcome]:
-        return convert_runs(read(file, stream, span), stages, plain)
+        return convert_runs(islice(read(file, stream, span), slice_.rows), stages, plain)
 
-    is_windowed = stages.ahead is not None  # which counts on each of the rows
-    if columns is None or is_windowed or file.kind != "jsonl":
+    # A window of rows counts on each of them, and so does who takes only the first.
+    is_counted = stages.ahead is not None or slice_.rows is not None
+    if columns is None or is_counted or file.kind != "jsonl":
         return by_rows(stream, span)
     return convert_blocks(stream, span, columns, by_rows)
 
@@ -118,7 +123,8 @@ def _stream(slice_: Slice, edges: Edges) -> Iterator[Lines]:
     elif not slice_.file.is_pipe:
         is_lines = slice_.file.is_lines
         place = (slice_.start, slice_.end) if is_lines else (0, None)
-        with open_source(slice_.file, *place) as stream:
+        piece_bytes = LOOK_BYTES if slice_.looks else PIECE_BYTES
+        with open_source(slice_.file, *place, piece_bytes=piece_bytes) as stream:
             yield stream
     elif edges.pipe is not None:
         yield edges.pipe

@@ -15,7 +15,7 @@ from typing import Any
 import orjson
 
 from vlm_datakit.errors import SourceError
-from vlm_datakit.hub.names import pinned
+from vlm_datakit.hub.names import PREFIX
 from vlm_datakit.plan import Plan, SourceFile, plan_facts
 from vlm_datakit.shards.layout import SCHEMA_VERSION, features
 
@@ -142,7 +142,7 @@ def manifest_of(plan: Plan, plan_id: str, receipts: Iterable[Receipt]) -> dict[s
 
 def _source_file(file: SourceFile) -> dict[str, Any]:
     facts = {"split": file.split, "name": file.name, "bytes": file.size_bytes}
-    return facts if pinned(file.path) is None else {**facts, "address": file.path}
+    return {**facts, "address": file.path} if file.path.startswith(PREFIX) else facts
 
 
 def _splits(plan: Plan, receipts: list[Receipt]) -> dict[str, Any]:

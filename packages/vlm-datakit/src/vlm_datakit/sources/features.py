@@ -9,6 +9,7 @@ from vlm_datakit.sources.arrow_values import features_in, speaking_of
 from vlm_datakit.sources.opening import open_source
 
 _PARQUET = frozenset({"parquet", "metadata-parquet"})
+_LOOK_BYTES = 64 * 1024
 _ARROW = frozenset({"arrow-file", "arrow-stream"})
 
 
@@ -20,7 +21,7 @@ def features_of(file: SourceFile) -> dict[str, Any]:
     """
     if file.is_pipe or file.kind not in _PARQUET | _ARROW:
         return {}
-    with open_source(file) as stream:
+    with open_source(file, piece_bytes=_LOOK_BYTES) as stream:
         return features_in(_metadata(file, stream))
 
 

@@ -14,11 +14,13 @@ from typing import Any, NamedTuple
 
 from vlm_datakit.errors import SourceError
 from vlm_datakit.hub.card import FILE_NAME, card_of
-from vlm_datakit.hub.layout import ROW_SUFFIX, check_one_kind, chosen, layout_of, meant
+from vlm_datakit.hub.layout import FALL_BACK, ROW_SUFFIX, check_one_kind, chosen, layout_of, meant
 from vlm_datakit.sources.image_folder import PICTURE_SUFFIXES
 
 _LINES = r"(jsonl|ndjson)"
-_DESCRIPTIONS = ("metadata.jsonl", "metadata.csv", "metadata.parquet", "labels.json")
+#: Files that say which pictures a folder has, and what they show.
+DESCRIPTIONS = ("metadata.jsonl", "metadata.csv", "metadata.parquet")
+_DESCRIPTIONS = (*DESCRIPTIONS, "labels.json")
 _SPLITS = frozenset({"dev", "test", "train", "val", "valid", "validation"})
 _OF_A_COPY = ".gitattributes"  # each repository on the Hub has one
 _SHOWN = 5
@@ -116,6 +118,7 @@ def nothing_in(folder: str, names: Sequence[str], split: str) -> SourceError:
     return SourceError(
         f"{folder}: no {split}.jsonl, {split}-*.parquet or the like in this folder, no pictures, "
         f"and not a finished import; files of rows in it: {', '.join(files[:_SHOWN]) or 'none'}"
+        + (FALL_BACK if names and not files else "")
     )
 
 

@@ -16,6 +16,7 @@ from vlm_datakit.sources.delimited import comma_separated, tab_separated
 from vlm_datakit.sources.image_folder import described, read_labels, whole_rows
 from vlm_datakit.sources.json_array import read_array
 from vlm_datakit.sources.jsonl import Span, read_rows
+from vlm_datakit.sources.loaded import KIND, read_loaded
 from vlm_datakit.sources.parquet import read_parquet
 from vlm_datakit.sources.tar_members import read_tar
 from vlm_datakit.sources.zip_members import read_zip
@@ -46,6 +47,7 @@ KINDS = {
     "arrow-stream": Kind(read_arrow_stream, "an Arrow stream"),
     "tar": Kind(read_tar, "a tar"),
     "zip": Kind(read_zip, "a zip archive", seeks=True),
+    KIND: Kind(read_loaded, "a data set read by datasets"),
     "image-folder": Kind(read_rows, "a folder of pictures"),
     "labels": Kind(read_labels, "labels of pictures"),
     "metadata-jsonl": Kind(_described(read_rows), "pictures described in JSON lines"),

@@ -13,17 +13,19 @@ from urllib.parse import unquote, urlsplit
 from vlm_datakit.errors import SourceError, UsageError
 from vlm_datakit.hub.layout import chosen, is_rows
 from vlm_datakit.hub.names import PREFIX, HubName, hub_name, pinned
+from vlm_datakit.hub.pictures import note_tree
 from vlm_datakit.hub.repository import HubFile, Repository, look_up
 from vlm_datakit.images.resolver import without_secrets
 from vlm_datakit.plan import SourceFile
 from vlm_datakit.sources.folders import (
+    DESCRIPTIONS,
     Found,
     check_no_import,
     files_of_split,
     nothing_in,
     splits_in,
 )
-from vlm_datakit.sources.image_folder import listing
+from vlm_datakit.sources.image_folder import PICTURE_SUFFIXES, listing
 from vlm_datakit.sources.remote import identity_at, is_address, names_in, relative_names, trimmed
 from vlm_datakit.sources.telling import told
 
@@ -90,7 +92,9 @@ def _expanded(name: str, splits: Sequence[str], config: str | None) -> list[tupl
     for split in splits:
         checked_split(split)
     if (in_hub := hub_name(name)) is not None:
-        found = _in_hub(in_hub, look_up(in_hub), splits, config)
+        repository = look_up(in_hub)
+        note_tree(repository)
+        found = _in_hub(in_hub, repository, splits, config)
     elif is_address(name):
         found = _at_address(trimmed(name), splits)
     else:
@@ -117,7 +121,18 @@ def _in_hub(
 
 
 def _on_hub(repository: Repository, file: HubFile) -> Found:
-    return Found(repository.pinned(file.path).address, None, file.size, file.digest)
+    role = "metadata" if _describes_pictures(repository, file.path) else None
+    return Found(repository.pinned(file.path).address, role, file.size, file.digest)
+
+
+def _describes_pictures(repository: Repository, path: str) -> bool:
+    """Whether a file is named as those that describe the pictures of their folder, and some are."""
+    folder, _, name = path.rpartition("/")
+    below = f"{folder}/" if folder else ""
+    return name in DESCRIPTIONS and any(
+        other.startswith(below) and other.lower().endswith(PICTURE_SUFFIXES)
+        for other in repository.files
+    )
 
 
 def _at_address(address: str, splits: Sequence[str]) -> list[tuple[str, Found]]:
@@ -186,7 +201,8 @@ def _source_file(split: str, found: Found, name: str) -> SourceFile:
     if path == PIPE:
         return SourceFile(split, name, PIPE, None, None)
     if found.digest is not None:
-        return _told_on_hub(SourceFile(split, name, path, found.size, None, found.digest))
+        file = _told_on_hub(SourceFile(split, name, path, found.size, None, found.digest))
+        return _described(file) if found.role == "metadata" else file
     if is_address(path):
         size, etag = identity_at(path)
         return told(SourceFile(split, name, path, size, None, etag), without_secrets(path))

@@ -17,6 +17,8 @@ from vlm_datakit.hub.names import Pinned, pinned
 from vlm_datakit.plan import MIB, SourceFile
 from vlm_datakit.sources.image_folder import listing
 from vlm_datakit.sources.jsonl import BUFFER_BYTES
+from vlm_datakit.sources.loaded import KIND, Loading
+from vlm_datakit.sources.loaded import has_changed as is_another
 from vlm_datakit.sources.packed import unpacked
 from vlm_datakit.sources.remote import identity_at, open_remote
 
@@ -42,6 +44,8 @@ def open_source(
         UsageError, SourceError: if a remote file cannot; `SourceError` from reading as well.
         RemoteError: if the Hub fails; its files are downloaded, unless they are only looked at.
     """
+    if file.kind == KIND:
+        return Loading(file)
     if file.kind == "image-folder":
         stream: IO[bytes] = io.BytesIO(listing(Path(file.path)).lines)
     elif (hub_file := pinned(file.path)) is not None:
@@ -74,6 +78,8 @@ def has_changed(file: SourceFile) -> bool:
     Raises:
         SourceError: if it is gone or out of reach.
     """
+    if file.kind == KIND:
+        return is_another(file)
     if pinned(file.path) is not None:
         return False  # named by its commit, and held to its digest when it came
     if file.is_remote:

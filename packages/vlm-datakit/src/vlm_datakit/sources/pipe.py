@@ -161,7 +161,7 @@ class Pipe:
         """Return how many bytes were read."""
         return self.offset
 
-    def pass_through(self, change: Callable[[Pipe], IO[bytes]]) -> None:
+    def pass_through(self, change: Callable[[Pipe], IO[bytes] | Lines]) -> None:
         """Give from now on what a function makes of the stream, such as its unpacked bytes.
 
         Args:

@@ -26,6 +26,7 @@ from vlm_datakit.sources.pipe import Pipe
 from vlm_datakit.walk import bytes_of
 
 _ROWS, _BYTES = 1_000, 16 * MIB
+_LOOK_BYTES = 4 * MIB  # asked for at once; a file of the Hub is not downloaded for it
 _LOOKED_AT = 10 * _ROWS  # good or not
 _TABLES = frozenset({"csv", "tsv"})
 _NAMED = frozenset({ImageForm.PATH, ImageForm.URL})
@@ -63,7 +64,7 @@ def first_rows(file: SourceFile, pipe: Pipe | None) -> list[Row]:
         is_text = file.is_lines or file.kind in _TABLES
         head = pipe.peek(_ROWS if is_text else _BYTES, _BYTES)
         return _first(file, io.BytesIO(head), is_cut=is_text or len(head) >= _BYTES)
-    with open_source(file) as stream:
+    with open_source(file, piece_bytes=_LOOK_BYTES) as stream:
         if not file.is_lines:
             return _first(file, stream)
         head = stream.read(_BYTES)
