@@ -22,6 +22,8 @@ FEATURES = {
     "messages": MESSAGES,
     "prompt": MESSAGES,
     "completion": MESSAGES,
+    "chosen": MESSAGES,
+    "rejected": MESSAGES,
     "images": [{"_type": "Image"}],
     "image_sizes": [{"width": SIDE, "height": SIDE}],
     "tools": TEXT,
@@ -31,6 +33,7 @@ COLUMNS = {
     "conversation": ("id", "messages", "images", "image_sizes", "tools", "extras"),
     "text": ("id", "messages", "tools", "extras"),
     "answer": ("id", "prompt", "completion", "images", "image_sizes", "tools", "extras"),
+    "pair": ("id", "prompt", "chosen", "rejected", "images", "image_sizes", "tools", "extras"),
 }
 
 
@@ -42,7 +45,8 @@ def arrow_type(name: str) -> Any:
     image = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
     size = pa.struct([("width", pa.int32()), ("height", pa.int32())])
     types = {"images": pa.list_(image), "image_sizes": pa.list_(size)}
-    messages = dict.fromkeys(("messages", "prompt", "completion"), pa.list_(message))
+    columns = ("messages", "prompt", "completion", "chosen", "rejected")
+    messages = dict.fromkeys(columns, pa.list_(message))
     return {**types, **messages}.get(name, pa.string())
 
 
@@ -70,6 +74,30 @@ def chat_row(
         "tools": None,
         "extras": extras,
     }
+
+
+def pair_row(
+    row_id: str, prompt: Any, chosen: Any, rejected: Any, images: Sequence[bytes] = ()
+) -> dict[str, Any]:
+    """Return a row in the pair layout: a list of messages, or one, for each column."""
+    columns = {"prompt": prompt, "chosen": chosen, "rejected": rejected}
+    row = chat_row(row_id, images=images)
+    del row["messages"]
+    return row | {k: v if isinstance(v, list) else [v] for k, v in columns.items()}
+
+
+def shade_pairs(numbers: Iterable[int]) -> list[dict[str, Any]]:
+    """Return light and dark pictures with the right word chosen and the wrong one rejected."""
+    import numpy as np
+
+    rows = []
+    for number in numbers:
+        words = ["yellow", "blue"] if number % 2 else ["blue", "yellow"]
+        shade = np.full((56, 56, 3), 150 + number if number % 2 else 60 + number, dtype=np.uint8)
+        chosen, rejected = (message("assistant", word) for word in words)
+        asked = message("user", IMAGE, "Which?")
+        rows.append(pair_row(f"shade-{number}", asked, chosen, rejected, [picture(shade)]))
+    return rows
 
 
 def size_of(data: bytes) -> dict[str, int]:
@@ -215,6 +243,8 @@ def rows() -> Any:
         chat_row=chat_row,
         digit_rows=digit_rows,
         message=message,
+        pair_row=pair_row,
         picture=picture,
+        shade_pairs=shade_pairs,
         write_import=write_import,
     )

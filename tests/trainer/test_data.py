@@ -104,7 +104,7 @@ def broken(folder: Path, how: str) -> Path:
         ("missing", "missing, though the manifest lists it"),
         ("short", "the file is damaged"),
         ("not json", "not JSON"),
-        ("pair", "preference pairs"),
+        ("pair", "these are preference pairs, for --method dpo"),
         ("outside", "is not the name of a shard"),
         ("foreign manifest", "not the manifest of an import"),
         ("newer", "schema version 2"),

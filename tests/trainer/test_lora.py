@@ -65,6 +65,31 @@ def test_adapted_modules_are_counted_per_tower(
     assert 0 < found.trained < found.total
 
 
+def test_trained_parameters_are_counted_per_tower(tiny_folder: Path) -> None:
+    with quiet_libraries():
+        whole = report(load_model(find_base(str(tiny_folder)), dtype="float32"))
+    found = report(adapted(tiny_folder, "vision", "merger"))
+
+    assert sum(whole.by_tower.values()) == whole.trained == whole.total
+    assert found.by_tower == {"language": 0, "vision": 30_720, "merger": 14_336}
+    assert str(found).endswith("language 0, vision 30,720, merger 14,336")
+
+
+def test_rslora_and_dora_reach_the_saved_adapter(tmp_path: Path, tiny_folder: Path) -> None:
+    with quiet_libraries():
+        model = load_model(find_base(str(tiny_folder)), dtype="float32")
+        options = LoraOptions(lora_r=4, lora_alpha=8, use_rslora=True, use_dora=True)
+        model = add_adapter(model, options)
+        model.save_pretrained(tmp_path)
+    scales = {m.scaling["default"] for m in model.modules() if hasattr(m, "lora_A")}
+    magnitudes = [name for name, _ in model.named_parameters() if "lora_magnitude" in name]
+
+    config = json.loads((tmp_path / "adapter_config.json").read_text())
+    assert (config["use_rslora"], config["use_dora"]) == (True, True)
+    assert scales == {8 / 4**0.5}
+    assert len(magnitudes) == 14
+
+
 def test_a_scope_the_model_lacks_is_refused(tmp_path: Path) -> None:
     from vlm_trainer.tiny import write_tiny
 

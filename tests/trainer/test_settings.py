@@ -109,7 +109,7 @@ def test_a_config_survives_being_written_and_read(values: dict[str, Any]) -> Non
         ),
         ("max_steps: 0", "max_steps is 0; it must be at least 1, or -1 for epochs"),
         ("max_steps: -5", "max_steps is -5; it must be at least 1, or -1 for epochs"),
-        ("trainer: 3", "x.yaml: trainer wants a mapping of SFTConfig fields"),
+        ("trainer: 3", "x.yaml: trainer wants a mapping of fields of TRL's config"),
         ("trainer: {lora_r: 3}", "x.yaml: 'lora_r' belongs at the top level, not under trainer"),
         ("- a", "x.yaml: expected keys and values, found list"),
     ],

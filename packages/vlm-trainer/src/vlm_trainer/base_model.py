@@ -10,11 +10,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from vlm_trainer.chat import read_json
-from vlm_trainer.errors import SourceError
+from vlm_trainer.config import ModelOptions
+from vlm_trainer.errors import SourceError, UsageError
 from vlm_trainer.tiny import write_tiny, write_tiny_words
 
 TINY = {"tiny": True, "tiny-text": False}  # name -> has a vision tower
-FAMILIES = {"qwen2_5_vl": True, "qwen2_vl": True, "qwen2": False}  # model type -> reads pictures
+FAMILIES = {  # model type -> reads pictures
+    "qwen3_vl": True, "qwen2_5_vl": True, "qwen2_vl": True, "qwen2": False,
+}  # fmt: skip
 PROCESSORS = ("preprocessor_config.json", "processor_config.json")
 HUB_FILES = ("*.json", "*.jinja", "merges.txt")
 
@@ -31,6 +34,7 @@ class BaseModel:
         revision: Commit of a Hub model, else None.
         reads_pictures: False for a text model.
         identity: Names the model in a run's record: equal only for equal models.
+        quantised: ``4bit`` or ``8bit`` when the weights lie there so, by bitsandbytes.
     """
 
     name: str
@@ -39,6 +43,7 @@ class BaseModel:
     revision: str | None
     reads_pictures: bool
     identity: str
+    quantised: str | None = None
 
 
 def find_base(name: str, revision: str = "main", *, with_weights: bool = True) -> BaseModel:
@@ -73,7 +78,27 @@ def find_base(name: str, revision: str = "main", *, with_weights: bool = True) -
         commit,
         reads_pictures,
         _identity(name, folder, commit),
+        _quantised(folder, name),
     )
+
+
+def check_quantised(base: BaseModel, wanted: ModelOptions) -> None:
+    """Refuse to quantise weights that are quantised already, or to tune them.
+
+    Raises:
+        UsageError: Says what the base is and what it is good for.
+    """
+    if not base.quantised:
+        return
+    if wanted.tuning == "full":
+        raise UsageError(f"{base.name}: its weights are {base.quantised}; only LoRA trains on them")
+    if wanted.load_in and wanted.load_in != base.quantised:
+        raise UsageError(
+            f"{base.name}: its weights are {base.quantised} already, not {wanted.load_in}; "
+            "leave --load-in out"
+        )
+    if wanted.quantize_vision:
+        raise UsageError(f"{base.name}: quantised already; --quantize-vision changes nothing")
 
 
 def _tiny_folder(name: str, *, with_weights: bool) -> Path:
@@ -114,6 +139,18 @@ def _reads_pictures(folder: Path, name: str) -> bool:
             f"{name}: model type {family!r} is not trained here; known: {', '.join(FAMILIES)}"
         )
     return FAMILIES[family]
+
+
+def _quantised(folder: Path, name: str) -> str | None:
+    found = read_json(folder / "config.json").get("quantization_config") or {}
+    if not found:
+        return None
+    if found.get("load_in_4bit") or found.get("load_in_8bit"):
+        return "4bit" if found.get("load_in_4bit") else "8bit"
+    raise SourceError(
+        f"{name}: quantised by {found.get('quant_method')!r}, which is not trained here; give the "
+        "unquantised model, with --load-in 4bit if memory is short"
+    )
 
 
 def _identity(name: str, folder: Path, commit: str | None) -> str:

@@ -82,7 +82,7 @@ def _click_type(kind: type) -> Any:
 def train_command(
     *, config_file: Path | None, print_config: bool, as_json: bool, **flags: Any
 ) -> None:
-    """Train a LoRA, or all weights with --tuning full. The same command resumes."""
+    """Train a LoRA, or all weights with --tuning full, by SFT or DPO. The same command resumes."""
     from vlm_trainer.settings import dump_config
 
     config = _config(config_file, flags)
@@ -108,7 +108,7 @@ def plan_command(*, config_file: Path | None, as_json: bool, **flags: Any) -> No
     config = _config(config_file, flags)
     _check_planned(config)
     prepared = prepare(config, Processes(config.schedule.expect_processes or 1))
-    lines = plan_lines(prepared.plan, prepared.lengths, config, prepared.how.rule)
+    lines = plan_lines(prepared.plan, prepared.lengths, prepared.config, prepared.how.rule)
     click.echo(json.dumps(asdict(prepared.plan)) if as_json else "\n".join(lines))
     for row in prepared.lengths.refused:
         click.echo(f"refused {row}", err=True)

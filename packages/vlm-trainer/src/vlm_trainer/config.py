@@ -14,6 +14,10 @@ from typing import Any
 from vlm_trainer.errors import UsageError
 
 SCOPES = ("language", "vision", "merger")
+DPO_LOSSES = (  # those of TRL's DPOTrainer, which names a wrong one only in its first step
+    "sigmoid", "hinge", "ipo", "exo_pair", "nca_pair", "robust", "bco_pair", "sppo_hard", "aot",
+    "aot_unpaired", "apo_zero", "apo_down", "discopop", "sft", "sigmoid_norm",
+)  # fmt: skip
 TRAIN_ON = ("assistant", "last", "last-turn", "flags", "all")
 SCHEDULERS = (  # transformers' SchedulerType, known here before torch is; a test compares them
     "linear", "cosine", "cosine_with_restarts", "polynomial", "constant", "constant_with_warmup",
@@ -39,6 +43,26 @@ class ModelOptions:
     max_pixels: int = option(int, 1_003_520, "Largest area a picture is shown at.")
     min_pixels: int = option(int, 3136, "Smallest area a picture is shown at.")
     attn_implementation: str | None = option(str, None, "As in transformers: sdpa, eager, ...")
+    load_in: str | None = option(
+        str, None, "Quantise the base by bitsandbytes (QLoRA): 4bit is NF4.", ("4bit", "8bit")
+    )
+    quantize_vision: bool = option(
+        bool, default=False, text="Quantise the vision tower and the merger too."
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class LearningOptions:
+    """What is learned from the rows."""
+
+    method: str | None = option(
+        str, None, "sft, or dpo on preference pairs; default: by the layout of the shards.",
+        ("sft", "dpo"),
+    )  # fmt: skip
+    beta: float = option(float, 0.1, "DPO: how firmly the model is held to its reference.")
+    dpo_loss: tuple[str, ...] = option(
+        tuple, ("sigmoid",), "DPO: loss_type of TRL, one or several.", DPO_LOSSES
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +75,8 @@ class LoraOptions:
     lora_scope: tuple[str, ...] = option(
         tuple, ("language",), "Parts that get an adapter: language, vision, merger.", SCOPES
     )
+    use_rslora: bool = option(bool, default=False, text="Scale by alpha / sqrt(r): rsLoRA.")
+    use_dora: bool = option(bool, default=False, text="Train magnitudes beside directions: DoRA.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,6 +148,7 @@ class OutputOptions:
 
 GROUPS: dict[str, type] = {
     "model": ModelOptions,
+    "learning": LearningOptions,
     "lora": LoraOptions,
     "data": DataOptions,
     "schedule": ScheduleOptions,
@@ -134,10 +161,11 @@ class TrainConfig:
     """All of a run's settings, checked.
 
     Args:
-        trainer: Further fields of TRL's SFTConfig, given as they are.
+        trainer: Further fields of TRL's SFTConfig or DPOConfig, given as they are.
     """
 
     model: ModelOptions = ModelOptions()
+    learning: LearningOptions = LearningOptions()
     lora: LoraOptions = LoraOptions()
     data: DataOptions = DataOptions()
     schedule: ScheduleOptions = ScheduleOptions()
@@ -204,6 +232,7 @@ def _check(config: TrainConfig) -> None:
         raise UsageError(f"min_pixels {model.min_pixels} is above max_pixels {model.max_pixels}")
     if lora.lora_dropout >= 1:
         raise UsageError(f"lora_dropout is {lora.lora_dropout}; it must be below 1")
+    _check_method(model, config.learning)
     if not lora.lora_scope:
         raise UsageError(f"lora_scope is empty; choose from {', '.join(SCOPES)}")
     if data.packing and data.max_length is None:
@@ -229,6 +258,17 @@ def _check_weights(data: DataOptions, trainer: Mapping[str, Any]) -> None:
     for key, plain in (("loss_type", "nll"), ("label_smoothing_factor", 0)):
         if trainer.get(key, plain) != plain:
             raise UsageError(f"{weighing} weighs tokens; trainer: {key} {trainer[key]} does not")
+
+
+def _check_method(model: ModelOptions, learning: LearningOptions) -> None:
+    if learning.beta <= 0:
+        raise UsageError(f"beta is {learning.beta}; it must be above 0")
+    if not learning.dpo_loss:
+        raise UsageError(f"dpo_loss is empty; choose from {', '.join(DPO_LOSSES)}")
+    if model.load_in and model.tuning == "full":
+        raise UsageError(f"load_in {model.load_in}: quantised weights are not tuned, only LoRA is")
+    if model.quantize_vision and not model.load_in:
+        raise UsageError("quantize_vision needs load_in: 4bit or 8bit")
 
 
 def check_complete(config: TrainConfig) -> None:

@@ -1,7 +1,7 @@
 """A row of the shards as the trainer sees it: messages, pictures as bytes, sizes.
 
-The two layouts of the shard contract that SFT reads become one value here, so that
-everything behind it knows one shape only.
+The layouts of the shard contract become one value here, so that everything behind it
+knows one shape only.
 """
 
 from __future__ import annotations
@@ -35,7 +35,8 @@ class Conversation:
         flags: By message index, what the shards keep beside a message:
             ``tool_calls``, ``weight``, ``train``, ``name`` and the like.
         first_answer: Messages before this index are prompt whatever their role: the
-            length of the prompt in the prompt/answer layout, else 0.
+            length of the prompt in the prompt/answer and the pair layout, else 0.
+        rejected: The other answer of a preference pair; ``messages`` end with the chosen one.
     """
 
     id: str
@@ -45,6 +46,7 @@ class Conversation:
     tools: tuple[Mapping[str, Any], ...] = ()
     flags: Mapping[int, Mapping[str, Any]] = None  # type: ignore[assignment]
     first_answer: int = 0
+    rejected: tuple[Message, ...] = ()
 
     def __post_init__(self) -> None:
         if self.flags is None:
@@ -52,7 +54,7 @@ class Conversation:
 
 
 def from_columns(columns: Mapping[str, Any]) -> Conversation:
-    """Read one row of a shard, in the conversation or the prompt/answer layout.
+    """Read one row of a shard, in the conversation, the prompt/answer or the pair layout.
 
     Args:
         columns: A row as pyarrow gives it; ``images`` may be absent when only the
@@ -72,14 +74,18 @@ def from_columns(columns: Mapping[str, Any]) -> Conversation:
         'assistant'
     """
     prompt: Sequence[Message] = columns.get("prompt") or ()
-    answer: Sequence[Message] = columns.get("completion") or columns.get("messages") or ()
+    names = ("completion", "messages", "chosen")
+    answer: Sequence[Message] = next((columns[name] for name in names if columns.get(name)), ())
+    rejected: Sequence[Message] = columns.get("rejected") or ()
     flags = _flags(columns.get("extras"))
+    messages = [
+        _with_calls(message, flags.get(index))
+        for index, message in enumerate([*prompt, *answer, *rejected])
+    ]
+    split = len(prompt) + len(answer)
     return Conversation(
         id=columns["id"],
-        messages=tuple(
-            _with_calls(message, flags.get(index))
-            for index, message in enumerate([*prompt, *answer])
-        ),
+        messages=tuple(messages[:split]),
         images=tuple(image["bytes"] for image in columns.get("images") or ()),
         image_sizes=tuple(
             ImageSize(size["width"], size["height"]) for size in columns.get("image_sizes") or ()
@@ -87,6 +93,7 @@ def from_columns(columns: Mapping[str, Any]) -> Conversation:
         tools=_tools(columns.get("tools")),
         flags=flags,
         first_answer=len(prompt),
+        rejected=tuple(messages[split:]),
     )
 
 

@@ -20,13 +20,14 @@ from vlm_trainer.chat import read_json
 from vlm_trainer.conversation import Conversation, from_columns
 from vlm_trainer.errors import Refused, RowError, SourceError
 from vlm_trainer.lengths import Measure
+from vlm_trainer.pairs import Pair
 from vlm_trainer.render import Rendered
 
 CACHE_BYTES = 256 * 1024**2
 HEADER_BATCH_ROWS = 1024
 SHARD_FILE = re.compile(r"data/[\w.]+-\d+-\d+\.parquet")
 SCHEMA_VERSION = 1
-LAYOUTS = ("conversation", "answer")
+LAYOUTS = {"sft": ("conversation", "answer"), "dpo": ("pair",)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,16 +52,23 @@ class Split:
         return sum(rows for _, rows in self.files)
 
 
-def find_split(folder: Path, name: str) -> Split:
+def method_of(folder: Path) -> str:
+    """Return the method that fits the layout of a folder's shards: dpo for pairs, else sft."""
+    return "dpo" if read_json(folder / "manifest.json").get("layout") == "pair" else "sft"
+
+
+def find_split(folder: Path, name: str, method: str = "sft") -> Split:
     """Find a split by the folder's manifest, and check that its shards are there.
 
     Args:
         folder: What ``vlm-datakit import`` wrote.
         name: The split.
+        method: What the rows are for: ``sft`` or ``dpo``.
 
     Raises:
         SourceError: No such folder, no manifest (a killed import or a foreign folder), a
-            manifest of an unknown layout, no such split, a missing or short shard.
+            manifest of a layout that is not the method's, no such split, a missing or short
+            shard.
     """
     path = folder / "manifest.json"
     if not folder.is_dir():
@@ -72,7 +80,7 @@ def find_split(folder: Path, name: str) -> Split:
         )
     manifest = read_json(path)
     splits = manifest.get("splits") or {}
-    _check_layout(folder, manifest)
+    _check_layout(folder, manifest, method)
     if name not in splits:
         known = ", ".join(sorted(splits)) or "none"
         raise SourceError(f"{folder}: no split {name!r}; it has {known}")
@@ -84,17 +92,17 @@ def find_split(folder: Path, name: str) -> Split:
     return Split(folder, name, files, digest)
 
 
-def _check_layout(folder: Path, manifest: Mapping[str, Any]) -> None:
+def _check_layout(folder: Path, manifest: Mapping[str, Any], method: str) -> None:
     version, layout = manifest.get("schema_version"), manifest.get("layout")
     if version != SCHEMA_VERSION:
         raise SourceError(
             f"{folder}/manifest.json: not the manifest of an import that this trainer reads "
             f"(schema version {version}; it reads {SCHEMA_VERSION})"
         )
-    if layout not in LAYOUTS:
+    if layout not in LAYOUTS[method]:
+        hint = "; these are preference pairs, for --method dpo" if layout == "pair" else ""
         raise SourceError(
-            f"{folder}: layout {layout!r}, and SFT trains {' and '.join(LAYOUTS)}; preference "
-            "pairs are not trained yet"
+            f"{folder}: layout {layout!r}, and {method} reads {' and '.join(LAYOUTS[method])}{hint}"
         )
 
 
@@ -226,10 +234,11 @@ class RenderedRows:
     def __len__(self) -> int:
         return len(self.kept)
 
-    def __getitem__(self, index: int) -> Rendered | Refused:
+    def __getitem__(self, index: int) -> Rendered | Pair | Refused:
         """Return a rendered row; one whose picture fails comes back as `Refused`, as data."""
         conversation = self.shards.get(int(self.kept[index]))
+        rendered = self.how.render_pair if self.how.pairs else self.how.render
         try:
-            return self.how.render(conversation)
+            return rendered(conversation)
         except RowError as error:
             return Refused(conversation.id, error.reason, error.where, error.seen)

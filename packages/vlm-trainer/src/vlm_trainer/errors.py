@@ -30,6 +30,8 @@ class Reason(StrEnum):
     """A flag of a message (train, weight) says neither yes nor no nor how much."""
     CONTROL_TOKEN_IN_TEXT = "control-token-in-text"  # noqa: S105 - not a password
     """A text holds a control token such as <|image_pad|> or <|im_end|> literally."""
+    PAIR_EQUAL = "pair-equal"
+    """Both answers of a preference pair are the same, so there is nothing to prefer."""
     IMAGE_COUNT_DIFFERS = "image-count-differs"
     """The row has more or fewer image parts than images."""
     IMAGE_SIZE_DIFFERS = "image-size-differs"

@@ -16,6 +16,7 @@ from vlm_trainer.config import DataOptions
 from vlm_trainer.conversation import Conversation
 from vlm_trainer.errors import Refused, RowError
 from vlm_trainer.labels import LabelRule, has_unread_flags
+from vlm_trainer.pairs import Pair, lay_out_pair, render_pair
 from vlm_trainer.render import ANSWERS, IGNORED, Rendered, lay_out, render
 from vlm_trainer.shrink import TokenLimit
 from vlm_trainer.sizes import PixelRule
@@ -35,12 +36,14 @@ class Measure:
         rule: Image processor numbers.
         limit: Longest row; None for any.
         labels: What is trained.
+        pairs: The rows are preference pairs.
     """
 
     chat: Chat
     rule: PixelRule
     limit: TokenLimit | None = None
     labels: LabelRule = ANSWERS
+    pairs: bool = False
 
     def lay_out(self, conversation: Conversation) -> Rendered:
         """Lay a row out, as `vlm_trainer.render.lay_out`."""
@@ -49,6 +52,14 @@ class Measure:
     def render(self, conversation: Conversation) -> Rendered:
         """Render a row with its pictures, as `vlm_trainer.render.render`."""
         return render(conversation, self.chat, self.rule, self.labels, self.limit)
+
+    def lay_out_pair(self, conversation: Conversation) -> Pair:
+        """Lay both sides out, as `vlm_trainer.pairs.lay_out_pair`."""
+        return lay_out_pair(conversation, self.chat, self.rule, self.labels, self.limit)
+
+    def render_pair(self, conversation: Conversation) -> Pair:
+        """Render both sides with their pictures, as `vlm_trainer.pairs.render_pair`."""
+        return render_pair(conversation, self.chat, self.rule, self.labels, self.limit)
 
 
 def token_limit(data: DataOptions) -> TokenLimit | None:
@@ -69,7 +80,7 @@ class Lengths:
 
     Args:
         rows: Numbers of the rows kept, rising, int64 (N,).
-        tokens: Tokens of each kept row, int64 (N,).
+        tokens: Tokens of each kept row, int64 (N,); of a pair, both answers with their prompts.
         trained: Of these, tokens with a label, int64 (N,).
         images: Pictures in all kept rows.
         total_rows: Rows of the split, kept or not.
@@ -112,13 +123,14 @@ def measure(
     refused: list[Refused] = []
     excluded: list[str] = []
     unwanted = frozenset(exclude_ids)
+    count = _count_pair if how.pairs else _count
     row = -1
     for row, conversation in enumerate(conversations):
         if conversation.id in unwanted:
             excluded.append(conversation.id)
             continue
         try:
-            kept.append((row, *_count(conversation, how)))
+            kept.append((row, *count(conversation, how)))
         except RowError as error:
             refused.append(Refused(conversation.id, error.reason, error.where, error.seen))
     counts = np.asarray(kept, dtype=np.int64).reshape(-1, 6).T
@@ -170,4 +182,17 @@ def _count(conversation: Conversation, how: Measure) -> tuple[int, ...]:
         len(conversation.image_sizes),
         laid_out.shrunk_to or 0,
         has_unread_flags(conversation, how.labels.train_on),
+    )
+
+
+def _count_pair(conversation: Conversation, how: Measure) -> tuple[int, ...]:
+    """Count both sides; the pictures are the prompt's."""
+    pair = how.lay_out_pair(conversation)
+    sides = (pair.chosen, pair.rejected)
+    return (
+        sum(len(side.ids) for side in sides),
+        sum(int((side.labels[1:] != IGNORED).sum()) for side in sides),
+        len(conversation.image_sizes),
+        pair.chosen.shrunk_to or 0,
+        False,
     )

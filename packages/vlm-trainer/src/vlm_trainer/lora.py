@@ -17,15 +17,19 @@ from typing import Any
 from vlm_trainer.chat import read_json
 from vlm_trainer.config import LoraOptions
 from vlm_trainer.errors import UsageError
+from vlm_trainer.serving import serving_notes
 
 LAYER = r"(self_attn\.(q|k|v|o)_proj|mlp\.(gate|up|down)_proj)"
-BLOCK = r"(attn\.(qkv|proj)|mlp\.((gate|up|down)_proj|fc1|fc2))"
-PATTERNS = {  # scope -> modules of Qwen2-VL and Qwen2.5-VL, and of Qwen2 for language
+BLOCK = r"(attn\.(qkv|proj)|mlp\.((gate|up|down)_proj|fc1|fc2|linear_fc1|linear_fc2))"
+PATTERNS = {  # scope -> modules of Qwen2-VL, 2.5-VL and 3-VL, and of Qwen2 for language
     "language": rf"(model\.language_model\.|model\.)layers\.\d+\.{LAYER}",
     "vision": rf"(model\.)?visual\.blocks\.\d+\.{BLOCK}",
-    "merger": r"(model\.)?visual\.merger\.mlp\.(0|2)",  # mlp.1 is a GELU
+    "merger": (  # mlp.1 is a GELU; Qwen3-VL has one merger more for each deep stack
+        r"(model\.)?visual\.(merger|deepstack_merger_list\.\d+)\.(mlp\.(0|2)|linear_fc(1|2))"
+    ),
 }
 TOWERS = ("language", "vision", "merger")
+MERGERS = re.compile(r"(^|\.)visual\.(merger|deepstack_merger_list)\.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,20 +38,24 @@ class Adapted:
 
     Args:
         modules: Adapted modules of each tower; all zero in full tuning.
+        by_tower: Parameters of each tower that are trained.
         trained: Parameters that are trained.
-        total: Parameters of the whole model, adapter included.
+        total: Parameters of the whole model, adapter included; a quantised weight counts
+            for as many as it stands for.
     """
 
     modules: dict[str, int]
+    by_tower: dict[str, int]
     trained: int
     total: int
 
     def __str__(self) -> str:
+        towers = ", ".join(f"{name} {count:,}" for name, count in self.by_tower.items())
         share = f"{self.trained:,} of {self.total:,} parameters ({self.trained / self.total:.2%})"
         if not any(self.modules.values()):
-            return f"training {share}"
-        towers = ", ".join(f"{name} {count}" for name, count in self.modules.items())
-        return f"adapted modules: {towers}; training {share}"
+            return f"training {share}: {towers}"
+        modules = ", ".join(f"{name} {count}" for name, count in self.modules.items())
+        return f"adapted modules: {modules}; training {share}: {towers}"
 
 
 def target_pattern(scope: Sequence[str]) -> str:
@@ -72,12 +80,24 @@ def count_by_tower(names: Iterable[str]) -> dict[str, int]:
     return counts
 
 
+def tower_of(parameter_name: str) -> str:
+    """Return the tower a parameter belongs to, by its name.
+
+    Example:
+        >>> tower_of("model.visual.deepstack_merger_list.0.linear_fc1.weight")
+        'merger'
+    """
+    if MERGERS.search(parameter_name):
+        return "merger"
+    return "vision" if "visual." in parameter_name else "language"
+
+
 def add_adapter(model: Any, options: LoraOptions) -> Any:
     """Wrap a model with a fresh LoRA adapter.
 
     Args:
         model: A loaded base model.
-        options: Rank, scale, dropout and scope.
+        options: Rank, scale, dropout, scope and kind.
 
     Returns:
         The PEFT model; only the adapter is trainable, in float32.
@@ -95,6 +115,8 @@ def add_adapter(model: Any, options: LoraOptions) -> Any:
         r=options.lora_r,
         lora_alpha=options.lora_alpha,
         lora_dropout=options.lora_dropout,
+        use_rslora=options.use_rslora,
+        use_dora=options.use_dora,
         target_modules=target_pattern(options.lora_scope),
         task_type="CAUSAL_LM",
     )
@@ -124,9 +146,22 @@ def report(model: Any) -> Adapted:
         for name, module in model.named_modules()
         if hasattr(module, "lora_A")
     ]
-    sizes = [(p.numel(), p.requires_grad) for p in model.parameters()]
-    return Adapted(
-        modules=count_by_tower(names),
-        trained=sum(size for size, trained in sizes if trained),
-        total=sum(size for size, _ in sizes),
-    )
+    by_tower = dict.fromkeys(TOWERS, 0)
+    total = 0
+    for name, parameter in model.named_parameters():
+        total += _size(parameter)
+        by_tower[tower_of(name)] += parameter.numel() if parameter.requires_grad else 0
+    return Adapted(count_by_tower(names), by_tower, sum(by_tower.values()), total)
+
+
+def notes(model: Any) -> list[str]:
+    """Return what `serving_notes` says of a model's adapter; nothing of one without."""
+    adapters = getattr(model, "peft_config", {})
+    towers = [tower for tower, count in report(model).modules.items() if count]
+    return [note for a in adapters.values() for note in serving_notes(a.to_dict(), towers)]
+
+
+def _size(parameter: Any) -> int:
+    """Count a parameter; bitsandbytes packs two of NF4 into a byte and keeps their shape."""
+    state = getattr(parameter, "quant_state", None)
+    return int(state.shape.numel() if state is not None else parameter.numel())

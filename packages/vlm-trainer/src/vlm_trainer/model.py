@@ -45,14 +45,24 @@ def find_hardware(
     )
 
 
-def load_model(base: BaseModel, *, dtype: str, attention: str | None = None) -> Any:
-    """Load a model's weights, on the CPU.
+def load_model(
+    base: BaseModel,
+    *,
+    dtype: str,
+    attention: str | None = None,
+    quantisation: Any = None,
+    device: str = "cpu",
+) -> Any:
+    """Load a model's weights, on the CPU unless they are quantised.
 
     Args:
         base: What `find_base` found.
         dtype: ``float32`` or ``bfloat16``. Full tuning wants float32 weights also where it
             computes in bfloat16: steps of 1e-5 are lost in bfloat16 weights.
         attention: ``attn_implementation`` of transformers.
+        quantisation: A config of bitsandbytes, or None.
+        device: ``cpu`` or ``cuda``. Quantised weights are made where they are used: a
+            process takes the GPU of its LOCAL_RANK.
 
     Returns:
         The transformers model, in evaluation mode.
@@ -64,9 +74,14 @@ def load_model(base: BaseModel, *, dtype: str, attention: str | None = None) -> 
     from transformers import AutoModelForCausalLM, AutoModelForImageTextToText
 
     auto = AutoModelForImageTextToText if base.reads_pictures else AutoModelForCausalLM
-    options = {"attn_implementation": attention} if attention else {}
+    options: dict[str, Any] = {"attn_implementation": attention} if attention else {}
+    if quantisation and not base.quantised:
+        options["quantization_config"] = quantisation
+    if quantisation or base.quantised:
+        here = device if device == "cpu" else int(os.environ.get("LOCAL_RANK") or 0)
+        options["device_map"] = {"": here}
     try:
-        return auto.from_pretrained(
+        model = auto.from_pretrained(
             base.weights,
             revision=base.revision or "main",
             dtype=getattr(torch, dtype),
@@ -76,6 +91,19 @@ def load_model(base: BaseModel, *, dtype: str, attention: str | None = None) -> 
     except Exception as error:  # OSError, SafetensorError, RuntimeError for wrong shapes, ...
         first_line = (str(error).strip().splitlines() or [type(error).__name__])[0]
         raise SourceError(f"{base.name}: the weights cannot be loaded ({first_line})") from error
+    return _kept_trainable(model)
+
+
+def _kept_trainable(model: Any) -> Any:
+    """Keep 4-bit weights as they are also while a model is evaluated on a CPU.
+
+    Where the CPU has AVX512-BF16, bitsandbytes 0.50 repacks them at the first evaluation, for a
+    kernel that computes in bfloat16 and has no gradient: a training would end there.
+    """
+    for module in model.modules():
+        if hasattr(module, "support_avx512bf16_for_cpu"):
+            module.support_avx512bf16_for_cpu = False
+    return model
 
 
 @contextlib.contextmanager
@@ -83,7 +111,7 @@ def quiet_libraries() -> Iterator[None]:
     """Silence what the libraries say about themselves; their errors still come through."""
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")  # or they warn in every worker
     with warnings.catch_warnings():
-        for message in (".*is_gradient_checkpointing.*", ".*pin_memory.*"):
+        for message in (".*gradient_checkpointing.*", ".*pin_memory.*"):
             warnings.filterwarnings("ignore", message=message)
         for name in ("bitsandbytes", "transformers", "accelerate", "peft", "trl"):
             logging.getLogger(name).setLevel(logging.ERROR)

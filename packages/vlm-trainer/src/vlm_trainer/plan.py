@@ -103,18 +103,40 @@ def plan_lines(
         f"rows    {plan.rows:,} of {lengths.total_rows:,}{left_out}{refused};"
         f" {plan.images:,} images",
         f"tokens  {plan.tokens:,}, of which {plan.trained_tokens:,} are trained;"
-        f" longest row {plan.longest:,}",
+        f" longest {_row(config)} {plan.longest:,}",
         f"steps   {plan.steps:,} ({plan.steps_per_epoch:,} an epoch)",
     ]
     if plan.images:
         lines += pixel_lines(rule)
     lines += _row_lines(lengths, config.data)
-    scope = ", ".join(config.lora.lora_scope)
-    what = f"LoRA r {config.lora.lora_r} on: {scope}" if config.model.tuning == "lora" else "full"
-    lines.append(f"tuning  {what}")
+    lines += [f"method  {_method(config)}", f"tuning  {_tuning(config)}"]
     if plan.rows:
         lines += ["", "tokens a row    rows", *histogram(lengths.tokens)]
     return lines
+
+
+def _method(config: TrainConfig) -> str:
+    learning = config.learning
+    if learning.method != "dpo":
+        return "sft"
+    return (
+        f"dpo, as the shards hold preference pairs: loss {', '.join(learning.dpo_loss)}, "
+        f"beta {learning.beta:g}"
+    )
+
+
+def _row(config: TrainConfig) -> str:
+    return "pair (both answers)" if config.learning.method == "dpo" else "row"
+
+
+def _tuning(config: TrainConfig) -> str:
+    model, lora = config.model, config.lora
+    if model.tuning == "full":
+        return "full"
+    kinds = [name for name, on in (("rsLoRA", lora.use_rslora), ("DoRA", lora.use_dora)) if on]
+    base = f" over a base in {model.load_in}" if model.load_in else ""
+    kind = " and ".join(kinds) or "LoRA"
+    return f"{kind} r {lora.lora_r} on: {', '.join(lora.lora_scope)}{base}"
 
 
 def _row_lines(lengths: Lengths, data: DataOptions) -> list[str]:

@@ -16,7 +16,8 @@ from vlm_trainer.output import METRICS
 
 CURVE = "loss.svg"
 PLAIN_LINE_EVERY_S = 10.0
-SKIPPED = frozenset({"total_flos"})
+# What says nothing here, and TRL's count of tokens, which starts again at every resume.
+SKIPPED = frozenset({"total_flos", "num_tokens", "eval_num_tokens"})
 
 
 class Progress(TrainerCallback):  # a framework hook

@@ -72,7 +72,7 @@ def render(
             ``image-size-differs`` when a picture is not what its shard says.
     """
     laid_out = lay_out(conversation, chat, rule, labels, limit)
-    return replace(laid_out, images=tuple(_read_pictures(conversation, laid_out.rule(rule))))
+    return replace(laid_out, images=tuple(read_pictures(conversation, laid_out.rule(rule))))
 
 
 def lay_out(
@@ -209,7 +209,12 @@ def _repeats(ids: np.ndarray[Any, Any], chat: Chat, counts: Sequence[int]) -> np
     return repeats
 
 
-def _read_pictures(conversation: Conversation, rule: PixelRule) -> Iterator[Patches]:
+def read_pictures(conversation: Conversation, rule: PixelRule) -> Iterator[Patches]:
+    """Open the pictures of a row and cut them into patches, one after the other.
+
+    Raises:
+        RowError: ``image-unreadable``, ``image-too-large``, ``image-size-differs``.
+    """
     for index, data in enumerate(conversation.images):
         where, size = f"$.images[{index}]", conversation.image_sizes[index]
         picture = open_image(data, where)

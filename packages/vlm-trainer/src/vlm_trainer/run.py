@@ -7,16 +7,18 @@ import sys
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-from vlm_trainer.base_model import BaseModel, find_base
+from vlm_trainer.base_model import BaseModel, check_quantised, find_base
 from vlm_trainer.chat import read_chat
 from vlm_trainer.checkpoint import step_of
 from vlm_trainer.config import TrainConfig, check_complete
 from vlm_trainer.contract import make_contract, write_contract
-from vlm_trainer.data import RenderedRows, ShardSet, Split, find_split
-from vlm_trainer.errors import RowsRefused, Terminated
+from vlm_trainer.data import RenderedRows, ShardSet, Split, find_split, method_of
+from vlm_trainer.errors import RowsRefused, Terminated, UsageError
+from vlm_trainer.labels import LabelRule
 from vlm_trainer.launch import Processes, StopRequest, find_processes, stop_request
 from vlm_trainer.lengths import Lengths, Measure, label_rule, measure, token_limit
 from vlm_trainer.output import METRICS, Place, begin, find_place, finish, identity
@@ -85,6 +87,7 @@ def train(config: TrainConfig, tell: Tell | None = None) -> RunSummary:
     processes = find_processes(os.environ, config.schedule.expect_processes)
     say = tell or _speaker(processes)
     prepared = prepare(config, processes)
+    config = prepared.config  # its method is known now
     record = identity(
         config, prepared.split.manifest_sha256, prepared.base.identity, processes.count
     )
@@ -112,18 +115,31 @@ def prepare(config: TrainConfig, processes: Processes) -> Prepared:
 
     Raises:
         SourceError: Shards or model cannot be read.
+        UsageError: Settings that do not fit the shards or the model.
     """
-    data, model = config.data, config.model
-    split = find_split(Path(data.data), data.train_split)
+    config = _with_method(config)
+    data, model, method = config.data, config.model, str(config.learning.method)
+    split = find_split(Path(data.data), data.train_split, method)
     if data.eval_split:
-        find_split(Path(data.data), data.eval_split)
+        find_split(Path(data.data), data.eval_split, method)
     base = find_base(model.model_name_or_path, model.model_revision, with_weights=False)
+    check_quantised(base, model)
+    config = replace(config, model=replace(model, load_in=base.quantised or model.load_in))
     rule = read_rule(base.folder, min_pixels=model.min_pixels, max_pixels=model.max_pixels)
     chat = read_chat(base.folder, reads_pictures=base.reads_pictures)
-    how = Measure(chat, rule, token_limit(data), label_rule(data))
+    how = Measure(chat, rule, token_limit(data), label_rule(data), pairs=method == "dpo")
     lengths = measure(ShardSet(split).headers(), how, data.exclude_ids)
     plan = make_plan(config, lengths, processes.count)
     return Prepared(config, processes, split, base, how, lengths, plan)
+
+
+def _with_method(config: TrainConfig) -> TrainConfig:
+    method = config.learning.method or method_of(Path(config.data.data))
+    if method == "dpo" and config.data.packing:
+        raise UsageError("packing is for sft; pairs are not packed")
+    if method == "dpo" and label_rule(config.data) != LabelRule():
+        raise UsageError("train_on and json_focus are for sft; dpo scores whole answers")
+    return replace(config, learning=replace(config.learning, method=method))
 
 
 def _fit(prepared: Prepared, place: Place, stop: StopRequest, say: Tell) -> RunSummary:
@@ -138,23 +154,17 @@ def _fit(prepared: Prepared, place: Place, stop: StopRequest, say: Tell) -> RunS
         gradient_checkpointing=schedule.gradient_checkpointing,
     )
     with quiet_libraries():
-        from vlm_trainer.sft import Job, build_trainer
+        from vlm_trainer.jobs import Job
 
         base = find_base(config.model.model_name_or_path, config.model.model_revision)
-        half = hardware.bf16 and config.model.tuning == "lora"
-        model = load_model(
-            base,
-            dtype="bfloat16" if half else "float32",
-            attention=config.model.attn_implementation,
-        )
-        model = _tuned(model, config, say)
+        load = partial(load_model, base, **_loading(config, hardware))
+        model = _tuned(load(), config, say)
         rows = RenderedRows(ShardSet(prepared.split), prepared.lengths.rows.tolist(), prepared.how)
         job = Job(
             config, hardware, base.folder, rows, prepared.lengths.total_rows,
             _held_out(prepared), stop,
         )  # fmt: skip
-        progress = _progress(place, prepared.processes, say)
-        trainer = build_trainer(job, model, progress)
+        trainer = _built(job, model, load, _progress(place, prepared.processes, say))
         _train(trainer, prepared, place, say)
         if stop:
             raise Terminated(
@@ -163,15 +173,40 @@ def _fit(prepared: Prepared, place: Place, stop: StopRequest, say: Tell) -> RunS
         return _save(trainer, prepared, place)
 
 
+def _loading(config: TrainConfig, hardware: Any) -> dict[str, Any]:
+    from vlm_trainer.quantise import bnb_config
+
+    half = hardware.bf16 and config.model.tuning == "lora"
+    return {
+        "dtype": "bfloat16" if half else "float32",
+        "attention": config.model.attn_implementation,
+        "quantisation": bnb_config(config.model, hardware),
+        "device": hardware.device,
+    }
+
+
+def _built(job: Any, model: Any, load: Callable[[], Any], progress: list[Any]) -> Any:
+    if job.config.learning.method == "sft":
+        from vlm_trainer.sft import build_trainer
+
+        return build_trainer(job, model, progress)
+    from vlm_trainer.dpo import build_pair_trainer
+
+    reference = load() if job.config.model.tuning == "full" else None
+    return build_pair_trainer(job, model, reference, progress)
+
+
 def _tuned(model: Any, config: TrainConfig, say: Tell) -> Any:
     from transformers import set_seed
 
-    from vlm_trainer.lora import add_adapter, report
+    from vlm_trainer.lora import add_adapter, notes, report
 
     set_seed(config.schedule.seed)  # new adapter weights are random
     if config.model.tuning == "lora":
         model = add_adapter(model, config.lora)
     say(str(report(model)))
+    for note in notes(model):
+        say(f"note: {note}")
     return model
 
 
@@ -179,7 +214,8 @@ def _held_out(prepared: Prepared) -> RenderedRows | None:
     data = prepared.config.data
     if not data.eval_split:
         return None
-    shards = ShardSet(find_split(Path(data.data), data.eval_split))
+    method = str(prepared.config.learning.method)
+    shards = ShardSet(find_split(Path(data.data), data.eval_split, method))
     lengths = measure(shards.headers(), prepared.how, data.exclude_ids)
     where = f"{data.data} split {data.eval_split}"
     check_trainable(lengths, data.on_refused, where, on_too_long=data.on_too_long)

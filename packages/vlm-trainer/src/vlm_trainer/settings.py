@@ -74,40 +74,49 @@ def typed_value(key: str, value: Any, where: str) -> Any:
 
 
 def check_trainer_keys(values: Any, where: str) -> None:
-    """Refuse what stands under ``trainer:`` when it cannot be a field of SFTConfig.
+    """Refuse what stands under ``trainer:`` when it cannot be a field of TRL's config.
 
     Raises:
         UsageError: No mapping, or a key that belongs to the top level.
     """
     if not isinstance(values, Mapping):
-        raise UsageError(f"{where}: trainer wants a mapping of SFTConfig fields")
+        raise UsageError(f"{where}: trainer wants a mapping of fields of TRL's config")
     for key in values:
         if key in options():
             raise UsageError(f"{where}: {key!r} belongs at the top level, not under trainer")
 
 
-def check_trainer_fields(values: Mapping[str, Any], known: Mapping[str, Any]) -> None:
-    """Refuse keys under ``trainer:`` that SFTConfig does not have (known once TRL is).
+def check_trainer_fields(
+    values: Mapping[str, Any], known: Mapping[str, Any], owner: str = "SFTConfig"
+) -> None:
+    """Refuse keys under ``trainer:`` that TRL's config does not have (known once TRL is).
 
     Raises:
         UsageError: Names the key and the nearest field.
     """
     for key in values:
         if key not in known:
-            raise UsageError(f"trainer: SFTConfig has no field {key!r}{_suggestion(key, known)}")
+            raise UsageError(f"trainer: {owner} has no field {key!r}{_suggestion(key, known)}")
 
 
 def typed_trainer_fields(
-    values: Mapping[str, Any], known: Mapping[str, dataclasses.Field[Any]]
+    values: Mapping[str, Any],
+    known: Mapping[str, dataclasses.Field[Any]],
+    owner: str = "SFTConfig",
 ) -> dict[str, Any]:
     """Return the values under ``trainer:``, numbers in the type their field has.
 
-    YAML 1.1 reads ``1e-8`` as text, and SFTConfig would take it as it is.
+    YAML 1.1 reads ``1e-8`` as text, and TRL's config would take it as it is.
+
+    Args:
+        values: As the file gave them.
+        known: Fields of the config that are the user's.
+        owner: Its name, for the errors.
 
     Raises:
-        UsageError: A key SFTConfig does not have; a text for a number.
+        UsageError: A key the config does not have; a text for a number.
     """
-    check_trainer_fields(values, known)
+    check_trainer_fields(values, known, owner)
     typed = dict(values)
     for key, value in values.items():
         kind = type(known[key].default)

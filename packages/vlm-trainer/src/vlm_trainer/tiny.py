@@ -18,6 +18,26 @@ CONTROL_TOKENS = (
 )  # fmt: skip
 MIN_PIXELS, MAX_PIXELS = 784, 3136
 HEAD_GAIN = 8
+FAMILY = "qwen2_5_vl"
+TOWER = {"hidden_size": 64, "intermediate_size": 128, "out_hidden_size": 128}
+FAMILIES: dict[str, tuple[str, dict[str, Any], dict[str, Any]]] = {
+    # model type -> class, what is its own in the text model, and in the vision tower
+    "qwen2_vl": (
+        "Qwen2VLForConditionalGeneration",
+        {},
+        {"embed_dim": 64, "hidden_size": 128, "mlp_ratio": 2, "patch_size": 14},
+    ),
+    FAMILY: (
+        "Qwen2_5_VLForConditionalGeneration",
+        {},
+        {**TOWER, "patch_size": 14, "window_size": 112, "fullatt_block_indexes": [1]},
+    ),
+    "qwen3_vl": (
+        "Qwen3VLForConditionalGeneration",
+        {"head_dim": 32},
+        {**TOWER, "patch_size": 16, "num_position_embeddings": 64, "deepstack_visual_indexes": [0]},
+    ),
+}
 # The pattern of Qwen2's tokenizer: transformers/models/qwen2/tokenization_qwen2.py
 WORD_PATTERN = (
     r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*"
@@ -50,26 +70,29 @@ red green blue yellow circle square triangle star left right above below How man
 """
 
 
-def write_tiny(folder: Path, *, vision: bool = True, seed: int = 0) -> None:
+def write_tiny(folder: Path, *, vision: bool = True, seed: int = 0, family: str = FAMILY) -> None:
     """Write a whole tiny model folder: config, random weights, tokenizer, processor.
 
     Args:
         folder: Made if missing.
         vision: False for a text model (Qwen2) with the same tokenizer.
         seed: Of the weights; equal seeds give equal bytes.
+        family: Model type of a model with vision; words and template are always those of
+            Qwen2.5-VL.
     """
-    write_tiny_words(folder, vision=vision)
+    write_tiny_words(folder, vision=vision, family=family)
     _write_weights(folder, vision=vision, seed=seed)
 
 
-def write_tiny_words(folder: Path, *, vision: bool = True) -> None:
+def write_tiny_words(folder: Path, *, vision: bool = True, family: str = FAMILY) -> None:
     """Write all files of a tiny model but its weights; needs no torch."""
     folder.mkdir(parents=True, exist_ok=True)
     tokenizer = _train_tokenizer()
     tokenizer.save(str(folder / "tokenizer.json"))
     (folder / "chat_template.jinja").write_text(CHAT_TEMPLATE, encoding="utf-8")
     ids = {token: tokenizer.token_to_id(token) for token in CONTROL_TOKENS}
-    _write_json(folder / "config.json", vision_config(ids) if vision else text_config(ids))
+    config = vision_config(ids, family) if vision else text_config(ids)
+    _write_json(folder / "config.json", config)
     _write_json(folder / "tokenizer_config.json", _tokenizer_config())
     stop_ids = [ids["<|im_end|>"], ids["<|endoftext|>"]]
     generation = {
@@ -79,7 +102,7 @@ def write_tiny_words(folder: Path, *, vision: bool = True) -> None:
     }
     _write_json(folder / "generation_config.json", generation)
     if vision:
-        _write_json(folder / "preprocessor_config.json", _processor_config())
+        _write_json(folder / "preprocessor_config.json", _processor_config(family))
 
 
 def text_config(ids: dict[str, int]) -> dict[str, Any]:
@@ -102,28 +125,24 @@ def text_config(ids: dict[str, int]) -> dict[str, Any]:
     }
 
 
-def vision_config(ids: dict[str, int]) -> dict[str, Any]:
-    """Return the config of the tiny Qwen2.5-VL, given the ids of control tokens."""
-    text = text_config(ids) | {"model_type": "qwen2_5_vl_text"}
+def vision_config(ids: dict[str, int], family: str = FAMILY) -> dict[str, Any]:
+    """Return the config of a tiny model with vision, given the ids of control tokens."""
+    architecture, own_text, own_vision = FAMILIES[family]
+    text = text_config(ids) | {"model_type": f"{family}_text"} | own_text
     text["rope_parameters"] = {
         "rope_type": "default", "rope_theta": 10000.0, "mrope_section": [4, 6, 6],
     }  # fmt: skip
     vision = {
-        "model_type": "qwen2_5_vl_vision",
+        "model_type": f"{family}_vision",
         "depth": 2,
-        "hidden_size": 64,
-        "intermediate_size": 128,
         "num_heads": 2,
-        "out_hidden_size": 128,
-        "patch_size": 14,
         "spatial_merge_size": 2,
         "temporal_patch_size": 2,
-        "window_size": 112,
-        "fullatt_block_indexes": [1],
+        **own_vision,
     }
     return {
-        "architectures": ["Qwen2_5_VLForConditionalGeneration"],
-        "model_type": "qwen2_5_vl",
+        "architectures": [architecture],
+        "model_type": family,
         "text_config": text,
         "vision_config": vision,
         "image_token_id": ids["<|image_pad|>"],
@@ -180,8 +199,8 @@ def _tokenizer_config() -> dict[str, Any]:
     }
 
 
-def _processor_config() -> dict[str, Any]:
-    return {
+def _processor_config(family: str) -> dict[str, Any]:
+    values = {
         "image_processor_type": "Qwen2VLImageProcessor",
         "processor_class": "Qwen2_5_VLProcessor",
         "min_pixels": MIN_PIXELS,
@@ -192,6 +211,9 @@ def _processor_config() -> dict[str, Any]:
         "image_mean": [0.48145466, 0.4578275, 0.40821073],
         "image_std": [0.26862954, 0.26130258, 0.27577711],
     }
+    if family == "qwen3_vl":  # as in the preprocessor_config.json of Qwen3-VL
+        values |= {"patch_size": 16, "image_mean": [0.5] * 3, "image_std": [0.5] * 3}
+    return values
 
 
 def _write_weights(folder: Path, *, vision: bool, seed: int) -> None:

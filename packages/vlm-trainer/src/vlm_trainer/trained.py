@@ -99,10 +99,13 @@ def load_trained(place: Place, limits: tuple[int | None, int | None], *, use_cpu
     words = place.words or base.folder
     chat, rule = read_words(words, base, limits)
     hardware = find_hardware(use_cpu=use_cpu)
-    model = load_model(base, dtype="bfloat16" if hardware.bf16 else "float32")
+    dtype = "bfloat16" if hardware.bf16 else "float32"
+    model = load_model(base, dtype=dtype, device=hardware.device)
     if place.adapter:
         model = with_adapter(model, place.adapter, base)
-    return Trained(model.to(hardware.device).eval(), chat, rule, read_limit(words))
+    if not base.quantised:  # those lie where they are used, and 8-bit ones cannot be moved
+        model = model.to(hardware.device)
+    return Trained(model.eval(), chat, rule, read_limit(words))
 
 
 def read_words(

@@ -1,0 +1,169 @@
+"""What both methods hook into the trainer of transformers: order, stop, whole checkpoints.
+
+What TRL does well stays TRL's: accumulation, mixed precision, many processes. What it gets
+wrong for pictures and for a run that is killed is replaced by the hooks below.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from datasets import Dataset
+from transformers import Trainer, TrainerCallback
+from transformers.trainer_callback import PrinterCallback
+
+from vlm_trainer.checkpoint import mark_whole, rotate
+from vlm_trainer.errors import RowsRefused
+from vlm_trainer.jobs import Job
+from vlm_trainer.launch import StopRequest
+from vlm_trainer.lora import name_base
+from vlm_trainer.order import epoch_order
+
+
+class EpochOrder(torch.utils.data.Sampler[int]):  # a framework hook
+    """The seekable order of rows as torch asks for it; resuming skips numbers, not rows."""
+
+    def __init__(self, kept: Sequence[int], total_rows: int, seed: int) -> None:
+        self.kept, self.total_rows, self.seed = kept, total_rows, seed
+        self.epoch = 0
+
+    def set_epoch(self, epoch: int) -> None:
+        """Choose the epoch whose order comes next."""
+        self.epoch = epoch
+
+    def __iter__(self) -> Iterator[int]:
+        return iter(epoch_order(self.epoch, self.seed, self.kept, self.total_rows).tolist())
+
+    def __len__(self) -> int:
+        return len(self.kept)
+
+
+class StepHooks(TrainerCallback):  # a framework hook
+    """Sets the order's epoch, and ends the run after a step when it is asked to."""
+
+    def __init__(self, order: EpochOrder, stop: StopRequest) -> None:
+        self.order, self.stop = order, stop
+
+    def on_epoch_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:  # noqa: ARG002
+        """Set the epoch here: accelerate does not reach a sampler below a skipping one."""
+        self.order.set_epoch(int(state.epoch or 0))
+
+    def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:  # noqa: ARG002
+        """Save and stop when any process was asked to stop."""
+        if any_process(bool(self.stop), args.device):
+            control.should_save = control.should_training_stop = True
+
+
+class ShardHooks(Trainer):  # framework hooks only; stands before a trainer of TRL
+    """Rendered rows in a seekable order, and checkpoints that are marked whole."""
+
+    order: EpochOrder
+    keep_checkpoints: int
+    base_name: str
+
+    def _get_train_sampler(self, _train_dataset: Any = None) -> EpochOrder:
+        return self.order
+
+    def get_batch_samples(self, epoch_iterator: Any, *rest: Any) -> Any:
+        """Fetch the batches of a step; a row that failed in a worker stops the run here."""
+        return super().get_batch_samples(_without_refused(epoch_iterator), *rest)
+
+    def prediction_step(self, model: Any, inputs: Any, *rest: Any, **options: Any) -> Any:
+        """Measure a batch; a held-out row that failed stops the run too."""
+        _check_whole(inputs)
+        return super().prediction_step(model, inputs, *rest, **options)
+
+    def _save_checkpoint(self, model: Any, trial: Any) -> None:
+        folder = Path(str(self.args.output_dir)) / f"checkpoint-{self.state.global_step}"
+        if self.args.should_save:
+            (folder / "complete.json").unlink(missing_ok=True)
+        super()._save_checkpoint(model, trial)
+        self.accelerator.wait_for_everyone()
+        if self.args.should_save:
+            mark_whole(folder, self._facts())
+            best = self.state.best_model_checkpoint
+            rotate(folder.parent, keep=self.keep_checkpoints, best=Path(best) if best else None)
+        self.accelerator.wait_for_everyone()
+
+    def _load_from_checkpoint(self, resume_from_checkpoint: str, model: Any = None) -> None:
+        """Load all weights or fail. A full model is saved under the names of its first release.
+
+        The stock method loads those names with strict=False: none fits, nothing is said, and
+        the run goes on from the base.
+        """
+        whole: Any = self.model if model is None else model
+        if hasattr(whole, "peft_config") or self.is_fsdp_enabled or self.is_deepspeed_enabled:
+            super()._load_from_checkpoint(resume_from_checkpoint, model)
+            return
+        saved = type(whole).from_pretrained(
+            resume_from_checkpoint, dtype=whole.dtype, use_safetensors=True
+        )
+        whole.load_state_dict(saved.state_dict())
+
+    def _load_best_model(self) -> None:
+        if hasattr(self.model, "peft_config") or self.is_fsdp_enabled or self.is_deepspeed_enabled:
+            super()._load_best_model()
+            return
+        self._load_from_checkpoint(str(self.state.best_model_checkpoint))
+
+    def _save(self, output_dir: str | None = None, state_dict: Any = None) -> None:
+        super()._save(output_dir, state_dict)
+        folder = Path(str(output_dir or self.args.output_dir))
+        # A pickle that nothing of ours reads, and nobody should.
+        (folder / "training_args.bin").unlink(missing_ok=True)
+        name_base(folder, self.base_name)
+
+    def create_model_card(self, *_args: Any, **_options: Any) -> None:
+        """Write no card: TRL's would describe a training that did not happen."""
+
+    def _facts(self) -> dict[str, Any]:
+        return {
+            "step": self.state.global_step,
+            "processes": self.args.world_size,
+            "threads": torch.get_num_threads(),
+            "torch": torch.__version__,
+        }
+
+
+def settle(trainer: Any, job: Job, order: EpochOrder, callbacks: Sequence[TrainerCallback]) -> None:
+    """Give a trainer just made its order, its callbacks and the adapter as it was."""
+    trainer.order = order
+    trainer.base_name = job.config.model.model_name_or_path
+    trainer.keep_checkpoints = job.config.output.save_total_limit
+    trainer.remove_callback(PrinterCallback)
+    for callback in (StepHooks(order, job.stop), *callbacks):
+        trainer.add_callback(callback)
+    for parameter in trainer.model.parameters():
+        # TRL makes the adapter of a quantised base bfloat16, where steps of 1e-5 are lost.
+        if parameter.requires_grad and parameter.dtype == torch.bfloat16:
+            parameter.data = parameter.data.float()
+
+
+def placeholder() -> Dataset:
+    """TRL wants a datasets.Dataset when a trainer is made; ours takes its place after."""
+    return Dataset.from_dict({"input_ids": [[0]], "labels": [[0]]})
+
+
+def any_process(value: bool, device: Any) -> bool:  # noqa: FBT001
+    """Say whether the value is true on any process."""
+    if not (torch.distributed.is_available() and torch.distributed.is_initialized()):
+        return value
+    flag = torch.tensor(int(value), device=device)
+    torch.distributed.all_reduce(flag, op=torch.distributed.ReduceOp.MAX)
+    return bool(flag.item())
+
+
+def _without_refused(batches: Iterator[Any]) -> Iterator[Any]:
+    for batch in batches:
+        _check_whole(batch)
+        yield batch
+
+
+def _check_whole(batch: Any) -> None:
+    if "refused" in batch:
+        ids = ",".join(row.row_id for row in batch["refused"])
+        first = batch["refused"][0]
+        raise RowsRefused(f"{first}. To go on without it: --exclude-ids {ids}")
