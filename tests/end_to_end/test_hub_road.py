@@ -92,6 +92,6 @@ def test_a_set_is_found_looked_at_imported_and_trained_on(
     )  # fmt: skip
 
     assert trained.returncode == 0, trained.stderr
-    metrics = [json.loads(line) for line in (tmp_path / "adapter" / "metrics.jsonl").open()]
-    assert any("eval_loss" in line for line in metrics)
+    metrics = (tmp_path / "adapter" / "metrics.jsonl").read_text().splitlines()
+    assert any("eval_loss" in json.loads(line) for line in metrics)
     assert (tmp_path / "adapter" / "adapter_model.safetensors").is_file()
