@@ -49,8 +49,10 @@ def finished(tmp_path_factory: pytest.TempPathFactory, rows: Any) -> tuple[Path,
     folder = tmp_path_factory.mktemp("run")
     splits = {"train": rows.digit_rows(range(24)), "test": rows.digit_rows(range(24, 32))}
     data = rows.write_import(folder / "data", splits)
-    summary = train(config(data, folder / "out", eval_split="test", eval_steps=1), silent)
+    said: list[str] = []
+    summary = train(config(data, folder / "out", eval_split="test", eval_steps=1), said.append)
     assert (summary.steps, summary.rows, summary.was_finished) == (2, 24, False)
+    assert (summary.gpu_peak_bytes, [line for line in said if "GPU" in line]) == (None, [])
     return data, folder / "out"
 
 

@@ -41,6 +41,7 @@ class RunSummary:
         seconds: Of this call.
         resumed_from: Step it went on from, 0 for a new run.
         was_finished: True when the folder was finished already and nothing was done.
+        gpu_peak_bytes: The most that tensors took on this process's GPU; None without one.
     """
 
     output_dir: str
@@ -50,6 +51,7 @@ class RunSummary:
     seconds: float
     resumed_from: int = 0
     was_finished: bool = False
+    gpu_peak_bytes: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,6 +108,8 @@ def train(config: TrainConfig, tell: Tell | None = None) -> RunSummary:
     summary = replace(summary, seconds=round(time.monotonic() - started_s, 1))
     if processes.is_first:
         finish(place, asdict(summary))
+    if summary.gpu_peak_bytes:
+        say(f"memory  {summary.gpu_peak_bytes / 2**30:.1f} GiB on the GPU at most")
     say(f"done in {summary.seconds:.0f} s: {summary.output_dir}")
     return summary
 
@@ -251,6 +255,7 @@ def _train(trainer: Any, prepared: Prepared, place: Place, say: Tell) -> None:
 
 
 def _save(trainer: Any, prepared: Prepared, place: Place) -> RunSummary:
+    from vlm_trainer.model import gpu_peak_bytes
     from vlm_trainer.progress import read_metrics, write_curve
 
     trainer.save_model(str(place.folder))
@@ -268,6 +273,7 @@ def _save(trainer: Any, prepared: Prepared, place: Place) -> RunSummary:
         loss=losses[-1] if losses else None,
         seconds=0.0,
         resumed_from=step_of(place.checkpoint) if place.checkpoint else 0,
+        gpu_peak_bytes=gpu_peak_bytes(),
     )
 
 
