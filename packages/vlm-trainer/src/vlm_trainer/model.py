@@ -110,7 +110,8 @@ def gpu_peak_bytes() -> int | None:
     """Return the most that tensors of this process took on its GPU; None where none was used."""
     import torch
 
-    return torch.cuda.max_memory_allocated() if torch.cuda.is_initialized() else None
+    has_run = torch.cuda.is_initialized()  # type: ignore[no-untyped-call]
+    return torch.cuda.max_memory_allocated() if has_run else None
 
 
 @contextlib.contextmanager

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from vlm_trainer.base_model import BaseModel, check_quantised, find_base
-from vlm_trainer.chat import read_chat
+from vlm_trainer.chat import read_chat, read_json
 from vlm_trainer.checkpoint import step_of
 from vlm_trainer.config import TrainConfig, check_complete
 from vlm_trainer.contract import make_contract, write_contract
@@ -22,7 +22,14 @@ from vlm_trainer.labels import LabelRule
 from vlm_trainer.launch import Processes, StopRequest, find_processes, stop_request
 from vlm_trainer.lengths import Lengths, Measure, label_rule, measure, token_limit
 from vlm_trainer.output import METRICS, Place, begin, find_place, finish, identity
-from vlm_trainer.plan import TrainPlan, check_trainable, make_plan, plan_lines, steps_of
+from vlm_trainer.plan import (
+    TrainPlan,
+    check_trainable,
+    make_plan,
+    plan_lines,
+    steps_of,
+    with_memory,
+)
 from vlm_trainer.processor import copy_processor, read_rule
 from vlm_trainer.settings import dump_config
 
@@ -134,6 +141,7 @@ def prepare(config: TrainConfig, processes: Processes) -> Prepared:
     how = Measure(chat, rule, token_limit(data), label_rule(data), pairs=method == "dpo")
     lengths = measure(ShardSet(split).headers(), how, data.exclude_ids)
     plan = make_plan(config, lengths, processes.count)
+    plan = with_memory(plan, config, read_json(base.folder / "config.json"))
     return Prepared(config, processes, split, base, how, lengths, plan)
 
 
