@@ -27,6 +27,8 @@ class TrainByDefault(click.Group):
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """Put ``train`` before the options when no command stands there."""
         first = args[0] if args else ""
+        if first.endswith((".yaml", ".yml")):
+            raise click.UsageError(f"a config is named by its option: --config {first}")
         named = first in ("--help", "--version") or (first and not first.startswith("-"))
         return super().parse_args(ctx, args if named else ["train", *args])
 

@@ -218,11 +218,8 @@ def _activations(config: Mapping[str, Any], training: Training) -> int:
     return int(kept + logits)
 
 
-def memory_lines(config: Mapping[str, Any], training: Training) -> list[str]:
+def memory_lines(found: Memory, batch_tokens: int) -> list[str]:
     """Say it to a person, in GiB."""
-    found = memory_of(config, training)
-    if found is None:
-        return []
     parts = {
         "base weights": found.weights,
         "trained": found.trained,
@@ -232,6 +229,6 @@ def memory_lines(config: Mapping[str, Any], training: Training) -> list[str]:
     words = ", ".join(f"{name} {size / 2**30:.1f}" for name, size in parts.items() if size)
     return [
         f"memory  {words} GiB; activations about {found.activations / 2**30:.1f} GiB "
-        f"(estimate, {training.batch_tokens:,} tokens a batch); "
-        f"together about {found.total / 2**30:.0f} GiB on a device"
+        f"(estimate, {batch_tokens:,} tokens a batch); "
+        f"together about {found.total / 2**30:.0f} GiB on a GPU"
     ]

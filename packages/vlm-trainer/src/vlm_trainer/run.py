@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from vlm_trainer.base_model import BaseModel, check_quantised, find_base
-from vlm_trainer.chat import read_chat
+from vlm_trainer.chat import read_chat, read_json
 from vlm_trainer.checkpoint import step_of
 from vlm_trainer.config import TrainConfig, check_complete
 from vlm_trainer.contract import make_contract, write_contract
@@ -22,7 +22,14 @@ from vlm_trainer.labels import LabelRule
 from vlm_trainer.launch import Processes, StopRequest, find_processes, stop_request
 from vlm_trainer.lengths import Lengths, Measure, label_rule, measure, token_limit
 from vlm_trainer.output import METRICS, Place, begin, find_place, finish, identity
-from vlm_trainer.plan import TrainPlan, check_trainable, make_plan, plan_lines, steps_of
+from vlm_trainer.plan import (
+    TrainPlan,
+    check_trainable,
+    make_plan,
+    plan_lines,
+    steps_of,
+    with_memory,
+)
 from vlm_trainer.processor import copy_processor, read_rule
 from vlm_trainer.settings import dump_config
 
@@ -41,6 +48,7 @@ class RunSummary:
         seconds: Of this call.
         resumed_from: Step it went on from, 0 for a new run.
         was_finished: True when the folder was finished already and nothing was done.
+        gpu_peak_bytes: The most that tensors took on this process's GPU; None without one.
     """
 
     output_dir: str
@@ -50,6 +58,7 @@ class RunSummary:
     seconds: float
     resumed_from: int = 0
     was_finished: bool = False
+    gpu_peak_bytes: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,6 +115,8 @@ def train(config: TrainConfig, tell: Tell | None = None) -> RunSummary:
     summary = replace(summary, seconds=round(time.monotonic() - started_s, 1))
     if processes.is_first:
         finish(place, asdict(summary))
+    if summary.gpu_peak_bytes:
+        say(f"memory  {summary.gpu_peak_bytes / 2**30:.1f} GiB on the GPU at most")
     say(f"done in {summary.seconds:.0f} s: {summary.output_dir}")
     return summary
 
@@ -130,6 +141,7 @@ def prepare(config: TrainConfig, processes: Processes) -> Prepared:
     how = Measure(chat, rule, token_limit(data), label_rule(data), pairs=method == "dpo")
     lengths = measure(ShardSet(split).headers(), how, data.exclude_ids)
     plan = make_plan(config, lengths, processes.count)
+    plan = with_memory(plan, config, read_json(base.folder / "config.json"))
     return Prepared(config, processes, split, base, how, lengths, plan)
 
 
@@ -251,6 +263,7 @@ def _train(trainer: Any, prepared: Prepared, place: Place, say: Tell) -> None:
 
 
 def _save(trainer: Any, prepared: Prepared, place: Place) -> RunSummary:
+    from vlm_trainer.model import gpu_peak_bytes
     from vlm_trainer.progress import read_metrics, write_curve
 
     trainer.save_model(str(place.folder))
@@ -268,6 +281,7 @@ def _save(trainer: Any, prepared: Prepared, place: Place) -> RunSummary:
         loss=losses[-1] if losses else None,
         seconds=0.0,
         resumed_from=step_of(place.checkpoint) if place.checkpoint else 0,
+        gpu_peak_bytes=gpu_peak_bytes(),
     )
 
 
