@@ -272,20 +272,21 @@ def test_an_epoch_ends_with_a_measure_that_its_checkpoint_knows(
 
 
 @pytest.mark.slow
-def test_a_held_out_picture_that_fails_is_left_out_by_the_next_start(
-    tmp_path: Path, rows: Any
+@pytest.mark.parametrize(("last", "measures"), [(2, [2, 4]), (4, [4])])
+def test_a_held_out_picture_that_fails_is_left_out_and_the_measure_taken(
+    tmp_path: Path, rows: Any, last: int, measures: list[int]
 ) -> None:
     bad = rows.digit_rows(range(24, 28))
     bad[2]["images"][0]["bytes"] = b"no picture"
     data = rows.write_import(tmp_path / "data", {"train": rows.digit_rows(range(8)), "test": bad})
-    options = {"eval_split": "test", "eval_steps": 2, "save_steps": 1}
+    options = {"eval_split": "test", "eval_steps": last}
 
     with pytest.raises(RowsRefused, match="--exclude-ids digit-26"):
         train(config(data, tmp_path / "out", **options), silent)
     again = train(config(data, tmp_path / "out", **options, exclude_ids=["digit-26"]), silent)
 
-    assert again.resumed_from == 1
-    assert list(measured(tmp_path / "out")) == [2, 4]
+    assert again.resumed_from == last
+    assert list(measured(tmp_path / "out")) == measures
 
 
 @pytest.mark.slow

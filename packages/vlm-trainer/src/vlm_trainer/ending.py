@@ -60,7 +60,7 @@ def figures_of(lines: Sequence[Mapping[str, Any]], best: HeldOutLoss | None) -> 
     Example:
         >>> lines = [{"step": 0, "eval_loss": 3.0}, {"step": 2, "loss": 1.0}]
         >>> figures_of([*lines, {"step": 2, "eval_loss": 2.0}], None)
-        {'training loss, last': 1.0, 'held-out loss before training': 3.0, 'held-out loss': 2.0}
+        {'held-out loss before training': 3.0, 'training loss, last': 1.0, 'held-out loss': 2.0}
     """
     found: dict[str, float] = {}
     for line in lines:

@@ -120,8 +120,7 @@ def measure(
         wanted: Says of a row's number whether it is counted; None counts all.
 
     Returns:
-        Counts of the kept rows; rows that cannot be trained are in ``refused``, with
-        the reasons of `vlm_trainer.render.lay_out` and ``row-too-long``.
+        Counts of the kept rows; the others are in ``refused``, by the reasons of `how`.
     """
     import numpy as np
 
@@ -135,7 +134,7 @@ def measure(
         if conversation.id in unwanted:
             excluded.append(conversation.id)
             continue
-        if wanted is not None and not wanted(row):
+        if wanted and not wanted(row):
             continue
         try:
             kept.append((row, *count(conversation, how)))

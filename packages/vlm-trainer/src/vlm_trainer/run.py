@@ -229,19 +229,22 @@ def _train(trainer: Any, prepared: Prepared, place: Place, say: Tell) -> None:
     if checkpoint:
         say(f"going on from {checkpoint}")
     if place.checkpoint:
-        trainer.args.eval_on_start = False  # it was, before step 1
         state = type(trainer.state).load_from_json(str(place.checkpoint / "trainer_state.json"))
         if state.global_step >= steps or _stops_early(state, prepared):
             trainer.state = state
             trainer._load_from_checkpoint(checkpoint)
+            if _owes_measure(trainer, state, steps):
+                trainer.evaluate()
             return
+        # Not the measure before step 1, which was taken, but one that a bad picture cut short.
+        trainer.args.eval_on_start = _owes_measure(trainer, state, steps)
     try:
         trainer.train(resume_from_checkpoint=checkpoint)
     except RowsRefused as error:
         if prepared.processes.count > 1:  # the others wait in a step; only alone it can save
             raise
-        if trainer.control.should_evaluate or not trainer.state.global_step:
-            raise  # the loss of this step is still to be measured: the step before was saved
+        if not trainer.state.global_step:
+            raise  # there is nothing to save
         trainer._save_checkpoint(trainer.model, None)
         raise RowsRefused(
             f"{error} (saved at step {trainer.state.global_step}; the same command with this "
@@ -253,6 +256,14 @@ def _train(trainer: Any, prepared: Prepared, place: Place, say: Tell) -> None:
             f"stopped at step {trainer.state.global_step} of {steps}: {measures} measures without "
             "a better held-out loss"
         )
+
+
+def _owes_measure(trainer: Any, state: Any, steps: int) -> bool:
+    """Say whether a checkpoint was saved where a measure was due and could not be taken."""
+    step, args = state.global_step, trainer.args
+    due = step >= args.eval_delay and (step % args.eval_steps == 0 or step >= steps)
+    measured = any(line["step"] == step and "eval_loss" in line for line in state.log_history)
+    return trainer.eval_dataset is not None and due and not measured
 
 
 def _stops_early(state: Any, prepared: Prepared) -> bool:
