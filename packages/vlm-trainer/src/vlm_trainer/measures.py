@@ -6,6 +6,7 @@ run that was killed and goes on decides as one that never was.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -42,7 +43,7 @@ def best_of(losses: Iterable[HeldOutLoss]) -> HeldOutLoss | None:
         >>> best_of([HeldOutLoss(1, float("nan")), HeldOutLoss(2, 0.5), HeldOutLoss(3, 0.5)])
         HeldOutLoss(step=2, loss=0.5)
     """
-    numbers = [one for one in losses if one.loss == one.loss]  # a NaN is never equal
+    numbers = [one for one in losses if not math.isnan(one.loss)]
     return min(numbers, key=lambda one: one.loss, default=None)
 
 
@@ -60,7 +61,7 @@ def without_better(losses: Sequence[HeldOutLoss], threshold: float = 0.0) -> int
     best, count = float("inf"), 0
     for one in losses:
         count = 0 if one.loss < best - threshold else count + 1
-        best = min(best, one.loss) if one.loss == one.loss else best
+        best = best if math.isnan(one.loss) else min(best, one.loss)
     return count
 
 
