@@ -14,14 +14,11 @@ from vlm_trainer.curve import loss_svg, smoothed
 from vlm_trainer.errors import RowsRefused
 from vlm_trainer.labels import LabelRule
 from vlm_trainer.lengths import Measure, measure
-from vlm_trainer.memory import published
 from vlm_trainer.plan import (
     check_trainable,
     make_plan,
     plan_lines,
     steps_of,
-    training_of,
-    with_memory,
 )
 from vlm_trainer.shrink import TokenLimit
 from vlm_trainer.sizes import PixelRule
@@ -64,43 +61,6 @@ def test_a_plan_says_rows_tokens_steps_and_sizes(rows: Any, chat: Chat) -> None:
     assert "max_pixels 1003520: a 4032x3024 photo is shown at 1148x840, 1230 tokens\n" in text
     assert "min_pixels 3136: a 28x28 icon is shown at 56x56, 4 tokens\n" in text
     assert "LoRA r 16 on: language, merger" in text
-
-
-@pytest.mark.parametrize(
-    ("given", "weights", "trained"),
-    [
-        ({}, 7_509_245_952, 119_734_272),
-        ({"load_in": "4bit"}, 3_391_477_248, 119_734_272),
-        ({"tuning": "full"}, 0, 15_018_491_904),
-        ({"tuning": "full", "method": "dpo"}, 15_018_491_904, 15_018_491_904),
-    ],
-)
-def test_a_plan_for_a_gpu_tells_its_memory(
-    rows: Any, chat: Chat, given: dict[str, Any], weights: int, trained: int
-) -> None:
-    model = published()["Qwen/Qwen2.5-VL-3B-Instruct"]
-    lengths = measure(map(from_columns, rows.digit_rows(range(3))), Measure(chat, PixelRule()))
-    config = from_flat({**given, "per_device_train_batch_size": 4})
-    plan = make_plan(config, lengths, 1)
-
-    found = with_memory(plan, config, model)
-
-    assert found.memory is not None
-    assert (found.memory.weights, found.memory.trained) == (weights, trained)
-    assert training_of(config, plan).batch_tokens == 4 * plan.longest
-    (line,) = [line for line in plan_lines(found, lengths, config, PixelRule()) if "memory" in line]
-    assert f"{4 * plan.longest} tokens a batch" in line
-
-
-def test_a_plan_for_a_cpu_is_silent_about_memory(rows: Any, chat: Chat) -> None:
-    lengths = measure(map(from_columns, rows.digit_rows(range(3))), Measure(chat, PixelRule()))
-    config = from_flat({"use_cpu": True})
-
-    plan = with_memory(
-        make_plan(config, lengths, 1), config, published()["Qwen/Qwen2.5-VL-3B-Instruct"]
-    )
-
-    assert plan.memory is None
 
 
 def test_a_plan_says_what_is_done_to_rows(rows: Any, chat: Chat) -> None:

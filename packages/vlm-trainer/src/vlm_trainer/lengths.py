@@ -7,7 +7,7 @@ before a model is loaded, and the number of steps and tokens is a fact, not a gu
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -89,6 +89,7 @@ class Lengths:
         shrunk: Kept rows that fit because their pictures were made smaller.
         shrunk_to: The smallest ``max_pixels`` among these, 0 when there are none.
         unread_flags: Kept rows whose flags want other messages trained than are.
+        patches: Of the row that shows most, before they are merged into tokens.
     """
 
     rows: np.ndarray[Any, Any]
@@ -101,10 +102,14 @@ class Lengths:
     shrunk: int = 0
     shrunk_to: int = 0
     unread_flags: int = 0
+    patches: int = 0
 
 
 def measure(
-    conversations: Iterable[Conversation], how: Measure, exclude_ids: Sequence[str] = ()
+    conversations: Iterable[Conversation],
+    how: Measure,
+    exclude_ids: Sequence[str] = (),
+    wanted: Callable[[int], bool] | None = None,
 ) -> Lengths:
     """Count the tokens of every row, exactly as training will see them.
 
@@ -112,10 +117,10 @@ def measure(
         conversations: Without pictures is enough; sizes are used.
         how: Words, pixels and limit.
         exclude_ids: Rows left out on request.
+        wanted: Says of a row's number whether it is counted; None counts all.
 
     Returns:
-        Counts of the kept rows; rows that cannot be trained are in ``refused``, with
-        the reasons of `vlm_trainer.render.lay_out` and ``row-too-long``.
+        Counts of the kept rows; the others are in ``refused``, by the reasons of `how`.
     """
     import numpy as np
 
@@ -129,11 +134,13 @@ def measure(
         if conversation.id in unwanted:
             excluded.append(conversation.id)
             continue
+        if wanted and not wanted(row):
+            continue
         try:
             kept.append((row, *count(conversation, how)))
         except RowError as error:
             refused.append(Refused(conversation.id, error.reason, error.where, error.seen))
-    counts = np.asarray(kept, dtype=np.int64).reshape(-1, 6).T
+    counts = np.asarray(kept, dtype=np.int64).reshape(-1, 7).T
     shrunk = counts[4][counts[4] > 0]
     return Lengths(
         rows=counts[0],
@@ -146,6 +153,7 @@ def measure(
         shrunk=len(shrunk),
         shrunk_to=int(shrunk.min()) if len(shrunk) else 0,
         unread_flags=int(counts[5].sum()),
+        patches=int(counts[6].max(initial=0)),
     )
 
 
@@ -182,6 +190,7 @@ def _count(conversation: Conversation, how: Measure) -> tuple[int, ...]:
         len(conversation.image_sizes),
         laid_out.shrunk_to or 0,
         has_unread_flags(conversation, how.labels.train_on),
+        _patches(laid_out, how),
     )
 
 
@@ -195,4 +204,10 @@ def _count_pair(conversation: Conversation, how: Measure) -> tuple[int, ...]:
         len(conversation.image_sizes),
         pair.chosen.shrunk_to or 0,
         False,
+        _patches(pair.chosen, how),
     )
+
+
+def _patches(laid_out: Rendered, how: Measure) -> int:
+    seen = int((laid_out.ids == how.chat.image_token_id).sum())
+    return seen * how.rule.merge_size**2

@@ -22,6 +22,8 @@ FREE_KEYS = frozenset(
         "per_device_eval_batch_size", "report_to", "save_steps", "save_total_limit",
     }
 )  # fmt: skip
+# These too, unless the held-out loss decides what the run ends in.
+MEASURE_KEYS = frozenset({"eval_steps", "per_device_eval_batch_size"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +43,9 @@ class Place:
 
 def identity(config: TrainConfig, data_sha256: str, model: str, processes: int) -> dict[str, Any]:
     """Name all that decides what a run learns: settings, data, base model, processes."""
-    settings = {key: value for key, value in to_flat(config).items() if key not in FREE_KEYS}
+    decides = config.output.keep_best or config.output.early_stopping
+    free = FREE_KEYS - MEASURE_KEYS if decides else FREE_KEYS
+    settings = {key: value for key, value in to_flat(config).items() if key not in free}
     return {"data": data_sha256, "model": model, "processes": processes, "settings": settings}
 
 

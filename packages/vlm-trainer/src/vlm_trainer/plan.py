@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
-from typing import Any
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 from vlm_trainer.config import DataOptions, ScheduleOptions, TrainConfig
 from vlm_trainer.conversation import ImageSize
 from vlm_trainer.errors import Reason, RowsRefused
 from vlm_trainer.lengths import Lengths, histogram, reasons
-from vlm_trainer.memory import Memory, Training, memory_lines, memory_of
 from vlm_trainer.sizes import PixelRule, fitted_size, image_tokens
 
 SHOWN_IDS = 5
@@ -33,7 +31,6 @@ class TrainPlan:
         refused: Rows that cannot be trained, by reason.
         shrunk: Rows whose pictures are made smaller so that they fit.
         unknown_ids: Ids to leave out that no row has.
-        memory: What a GPU holds at most; None on a CPU, and for families of unknown sizes.
     """
 
     rows: int
@@ -46,7 +43,6 @@ class TrainPlan:
     refused: dict[str, int]
     shrunk: int = 0
     unknown_ids: int = 0
-    memory: Memory | None = None
 
 
 def make_plan(config: TrainConfig, lengths: Lengths, processes: int) -> TrainPlan:
@@ -68,38 +64,6 @@ def make_plan(config: TrainConfig, lengths: Lengths, processes: int) -> TrainPla
         refused=reasons(lengths.refused),
         shrunk=lengths.shrunk,
         unknown_ids=len(unknown_ids(config.data, lengths)),
-    )
-
-
-def with_memory(plan: TrainPlan, config: TrainConfig, model: Mapping[str, Any]) -> TrainPlan:
-    """Add what a GPU holds while it trains a batch of the longest rows.
-
-    Args:
-        plan: Of the rows.
-        config: Of the run.
-        model: The base's config.json.
-    """
-    if config.schedule.use_cpu:
-        return plan
-    found = memory_of(model, training_of(config, plan))
-    if found and config.learning.method == "dpo" and config.model.tuning == "full":
-        found = replace(found, weights=found.trained)  # the reference, a copy that stays
-    return replace(plan, memory=found)
-
-
-def training_of(config: TrainConfig, plan: TrainPlan) -> Training:
-    """Return what the memory depends on; of a row as much as possible is taken for pictures."""
-    model, schedule = config.model, config.schedule
-    is_full = model.tuning == "full"
-    tokens = plan.longest * schedule.per_device_train_batch_size
-    return Training(
-        precision=model.load_in or ("float32" if is_full or schedule.bf16 is False else "bf16"),
-        lora_r=0 if is_full else config.lora.lora_r,
-        scope=config.lora.lora_scope,
-        batch_tokens=tokens,
-        batch_patches=4 * tokens if plan.images else 0,  # of which a token is merged
-        checkpointing=schedule.gradient_checkpointing is not False,
-        quantize_vision=model.quantize_vision,
     )
 
 
@@ -131,9 +95,13 @@ def steps_of(schedule: ScheduleOptions, rows: int, processes: int) -> int:
 
 
 def plan_lines(
-    plan: TrainPlan, lengths: Lengths, config: TrainConfig, rule: PixelRule
+    plan: TrainPlan,
+    lengths: Lengths,
+    config: TrainConfig,
+    rule: PixelRule,
+    more: Sequence[str] = (),
 ) -> list[str]:
-    """Say the plan to a person."""
+    """Say the plan to a person, and ``more`` lines before its histogram."""
     left_out = f", {len(lengths.excluded)} left out" if lengths.excluded else ""
     refused = f", {sum(plan.refused.values())} refused" if plan.refused else ""
     lines = [
@@ -147,8 +115,7 @@ def plan_lines(
         lines += pixel_lines(rule)
     lines += _row_lines(lengths, config.data)
     lines += [f"method  {_method(config)}", f"tuning  {_tuning(config)}"]
-    if plan.memory and plan.rows:
-        lines += memory_lines(plan.memory, training_of(config, plan).batch_tokens)
+    lines += more
     if plan.rows:
         lines += ["", "tokens a row    rows", *histogram(lengths.tokens)]
     return lines
