@@ -78,9 +78,10 @@ def _click_type(kind: type) -> Any:
 @cli.command("train", context_settings=DASHES)
 @config_options
 @click.option("--print-config", is_flag=True, help="Print the effective config and stop.")
+@click.option("--dry-run", is_flag=True, help="Check all, train one step, write nothing.")
 @click.option("--json", "as_json", is_flag=True, help="Print the summary as JSON on stdout.")
 def train_command(
-    *, config_file: Path | None, print_config: bool, as_json: bool, **flags: Any
+    *, config_file: Path | None, print_config: bool, dry_run: bool, as_json: bool, **flags: Any
 ) -> None:
     """Train a LoRA, or all weights with --tuning full, by SFT or DPO. The same command resumes."""
     from vlm_trainer.settings import dump_config
@@ -89,11 +90,21 @@ def train_command(
     if print_config:
         click.echo(dump_config(config), nl=False)
         return
-    from vlm_trainer.run import train
-
-    summary = train(config)
+    summary = _rehearsed(config) if dry_run else _trained(config)
     if as_json and int(os.environ.get("RANK") or 0) == 0:
         click.echo(json.dumps(asdict(summary)))
+
+
+def _trained(config: TrainConfig) -> Any:
+    from vlm_trainer.run import train
+
+    return train(config)
+
+
+def _rehearsed(config: TrainConfig) -> Any:
+    from vlm_trainer.rehearsal import rehearse
+
+    return rehearse(config)
 
 
 @cli.command("plan", context_settings=DASHES)
@@ -101,8 +112,9 @@ def train_command(
 @click.option("--json", "as_json", is_flag=True, help="Print the plan as JSON on stdout.")
 def plan_command(*, config_file: Path | None, as_json: bool, **flags: Any) -> None:
     """Count rows, tokens and steps of a training, without torch or a GPU."""
+    from vlm_trainer.folders import check_rows
     from vlm_trainer.launch import Processes
-    from vlm_trainer.plan import check_trainable, plan_lines
+    from vlm_trainer.plan import plan_lines
     from vlm_trainer.run import prepare
 
     config = _config(config_file, flags)
@@ -112,8 +124,7 @@ def plan_command(*, config_file: Path | None, as_json: bool, **flags: Any) -> No
     click.echo(json.dumps(asdict(prepared.plan)) if as_json else "\n".join(lines))
     for row in prepared.lengths.refused:
         click.echo(f"refused {row}", err=True)
-    data = config.data
-    check_trainable(prepared.lengths, data.on_refused, data.data, on_too_long=data.on_too_long)
+    check_rows(prepared.lengths, config.data)
 
 
 def model_options(command: Callable[..., None]) -> Callable[..., None]:

@@ -16,29 +16,34 @@ from transformers import Trainer, TrainerCallback
 from transformers.trainer_callback import PrinterCallback
 
 from vlm_trainer.checkpoint import mark_whole, rotate
+from vlm_trainer.data import Showing
+from vlm_trainer.epochs import Epochs
 from vlm_trainer.errors import RowsRefused
 from vlm_trainer.jobs import Job
 from vlm_trainer.launch import StopRequest
 from vlm_trainer.lora import name_base
-from vlm_trainer.order import epoch_order
 
 
-class EpochOrder(torch.utils.data.Sampler[int]):  # a framework hook
-    """The seekable order of rows as torch asks for it; resuming skips numbers, not rows."""
+class EpochOrder(torch.utils.data.Sampler[Any]):  # a framework hook
+    """The seekable order of rows as torch asks for it; resuming skips numbers, not rows.
 
-    def __init__(self, kept: Sequence[int], total_rows: int, seed: int) -> None:
-        self.kept, self.total_rows, self.seed = kept, total_rows, seed
+    With ``says_when`` it yields a `Showing`, so that a data worker knows the epoch.
+    """
+
+    def __init__(self, epochs: Epochs, *, says_when: bool = False) -> None:
+        self.epochs, self.says_when = epochs, says_when
         self.epoch = 0
 
     def set_epoch(self, epoch: int) -> None:
         """Choose the epoch whose order comes next."""
         self.epoch = epoch
 
-    def __iter__(self) -> Iterator[int]:
-        return iter(epoch_order(self.epoch, self.seed, self.kept, self.total_rows).tolist())
+    def __iter__(self) -> Iterator[Any]:
+        rows, times = (numbers.tolist() for numbers in self.epochs.shown(self.epoch))
+        return map(Showing, times, rows) if self.says_when else iter(rows)
 
     def __len__(self) -> int:
-        return len(self.kept)
+        return len(self.epochs)
 
 
 class StepHooks(TrainerCallback):  # a framework hook
