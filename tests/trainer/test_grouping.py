@@ -9,7 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from vlm_trainer.config import from_flat
+from vlm_trainer.epochs import epochs_of
 from vlm_trainer.grouping import grouped, padding_share
+from vlm_trainer.lengths import Lengths
 from vlm_trainer.order import permutation
 
 LENGTHS = st.lists(st.integers(1, 5000), min_size=1, max_size=300)
@@ -67,6 +70,27 @@ def test_unequal_rows_are_padded_far_less() -> None:
 
     assert shares[0] > 0.6
     assert shares[1] < 0.1
+
+
+@pytest.mark.parametrize(
+    ("batch", "accumulation", "processes"), [(8, 1, 1), (1, 8, 1), (2, 2, 2), (4, 1, 2)]
+)
+def test_the_order_is_the_same_however_a_step_is_dealt_out(
+    batch: int, accumulation: int, processes: int
+) -> None:
+    widths = np.random.default_rng(0).integers(10, 900, 200)
+    lengths = Lengths(np.arange(200), widths, widths, widths, 0, 200, (), ())
+    given = {
+        "per_device_train_batch_size": batch,
+        "gradient_accumulation_steps": accumulation,
+        "group_by_length": True,
+    }
+
+    epochs = epochs_of(from_flat(given), lengths, processes)
+
+    order = permutation(1, 42, 200)
+    expected = order[grouped(1, 42, order, widths, 8)]
+    assert epochs.shown(1).rows.tolist() == expected.tolist()
 
 
 @pytest.mark.parametrize(

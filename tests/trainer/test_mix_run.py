@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from vlm_trainer.cli import main
 from vlm_trainer.config import TrainConfig
 from vlm_trainer.errors import OutputError, RowsRefused, SourceError, UsageError
 from vlm_trainer.run import train
@@ -111,6 +112,20 @@ def test_a_limit_takes_the_first_trainable_rows_of_each_folder(
     assert (prepared.lengths.total_rows, prepared.plan.rows) == (22, 6)
 
 
+def test_pictures_are_changed_in_training_alone(folders: tuple[Path, Path], tmp_path: Path) -> None:
+    from vlm_trainer.launch import Processes, StopRequest
+    from vlm_trainer.model import quiet_libraries
+    from vlm_trainer.run import make_trainer, prepare
+
+    options = {"augment": "mild", "eval_split": "test", "seed": 7}
+    prepared = prepare(config(folders[0], tmp_path / "out", **options), Processes())
+
+    with quiet_libraries():
+        trainer = make_trainer(prepared, StopRequest(watch_parent=False), [], silent)
+
+    assert (trainer.train_dataset.augment, trainer.eval_dataset.augment) == (7, None)
+
+
 @pytest.mark.parametrize("method", ["sft", "dpo"])
 def test_changed_pictures_are_the_same_for_any_workers_and_after_a_resume(
     tmp_path: Path, rows: Any, method: str
@@ -139,7 +154,7 @@ def test_changed_pictures_are_the_same_for_any_workers_and_after_a_resume(
 
 
 def test_a_dry_run_takes_a_step_on_the_longest_rows_and_writes_nothing(
-    folders: tuple[Path, Path], tmp_path: Path
+    folders: tuple[Path, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     from vlm_trainer.rehearsal import rehearse
 
@@ -155,6 +170,10 @@ def test_a_dry_run_takes_a_step_on_the_longest_rows_and_writes_nothing(
     assert said[-2] == f"dry run: a step on the 4 longest rows, up to {tried.tokens} tokens, " + (
         f"loss {tried.loss:.4f}"
     )
+    assert sorted(tmp_path.rglob("*")) == before
+    flags = ["--data", str(folders[0]), "--output-dir", str(tmp_path / "out"), "--use-cpu"]
+    main(["--model-name-or-path", "tiny", *flags, "--dry-run", "--json"])
+    assert json.loads(capsys.readouterr().out)["rows"] == 8
     assert sorted(tmp_path.rglob("*")) == before
     (tmp_path / "file").write_text("mine")
     with pytest.raises(OutputError, match=r"file/out: cannot be written"):
