@@ -143,8 +143,6 @@ def measure(
         Counts of the kept rows; rows that cannot be trained are in ``refused``, with
         the reasons of `vlm_trainer.render.lay_out` and ``row-too-long``.
     """
-    import numpy as np
-
     kept: list[tuple[int, ...]] = []
     refused: list[Refused] = []
     excluded: list[str] = []
@@ -161,6 +159,17 @@ def measure(
             refused.append(Refused(conversation.id, error.reason, error.where, error.seen))
         if len(kept) == limit:
             break
+    return _as_lengths(kept, row + 1, refused, excluded)
+
+
+def _as_lengths(
+    kept: Sequence[tuple[int, ...]],
+    total_rows: int,
+    refused: Sequence[Refused],
+    excluded: Sequence[str],
+) -> Lengths:
+    import numpy as np
+
     counts = np.asarray(kept, dtype=np.int64).reshape(-1, 7).T
     shrunk = counts[4][counts[4] > 0]
     return Lengths(
@@ -169,7 +178,7 @@ def measure(
         trained=counts[2],
         widths=counts[6],
         images=int(counts[3].sum()),
-        total_rows=row + 1,
+        total_rows=total_rows,
         refused=tuple(refused),
         excluded=tuple(excluded),
         shrunk=len(shrunk),
