@@ -180,6 +180,24 @@ def test_a_dry_run_takes_a_step_on_the_longest_rows_and_writes_nothing(
         rehearse(config(folders[0], tmp_path / "file" / "out"), silent)
 
 
+def test_a_row_left_out_since_the_checkpoint_does_not_repeat_an_epoch() -> None:
+    from types import SimpleNamespace
+
+    from vlm_trainer.epochs import Epochs
+    from vlm_trainer.hooks import EpochOrder, StepHooks
+    from vlm_trainer.launch import StopRequest
+
+    order = EpochOrder(Epochs(range(12), 13, seed=42))  # 3 steps of 4; with the 13th row 4
+    args = SimpleNamespace(
+        per_device_train_batch_size=4, gradient_accumulation_steps=1, world_size=1
+    )
+    state = SimpleNamespace(global_step=3, epoch=0.75)
+
+    StepHooks(order, StopRequest(watch_parent=False)).on_epoch_begin(args, state, None)
+
+    assert order.epoch == 1
+
+
 def test_rows_by_length_train_the_same_however_a_step_is_dealt_out(
     make_import: Callable[..., Path], rows: Any, tmp_path: Path
 ) -> None:

@@ -22,6 +22,7 @@ from vlm_trainer.errors import RowsRefused
 from vlm_trainer.jobs import Job
 from vlm_trainer.launch import StopRequest
 from vlm_trainer.lora import name_base
+from vlm_trainer.plan import steps_per_epoch
 
 
 class EpochOrder(torch.utils.data.Sampler[Any]):  # a framework hook
@@ -53,13 +54,28 @@ class StepHooks(TrainerCallback):  # a framework hook
         self.order, self.stop = order, stop
 
     def on_epoch_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:  # noqa: ARG002
-        """Set the epoch here: accelerate does not reach a sampler below a skipping one."""
-        self.order.set_epoch(int(state.epoch or 0))
+        """Set the epoch here: accelerate does not reach a sampler below a skipping one.
+
+        It is counted as the stock loop counts it. ``state.epoch`` of a checkpoint was counted over
+        the rows of then, and a row left out since may have made an epoch a step shorter.
+        """
+        steps = steps_per_epoch(args, len(self.order), args.world_size)
+        self.order.set_epoch(state.global_step // steps)
 
     def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:  # noqa: ARG002
         """Save and stop when any process was asked to stop."""
         if any_process(bool(self.stop), args.device):
             control.should_save = control.should_training_stop = True
+
+
+class Unsaved(TrainerCallback):  # a framework hook
+    """Takes back the wish to save or to measure: for a step that is only tried."""
+
+    def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:  # noqa: ARG002
+        """Leave the checkpoint and the measuring of a step."""
+        control.should_save = control.should_evaluate = False
+
+    on_epoch_end = on_step_end
 
 
 class ShardHooks(Trainer):  # framework hooks only; stands before a trainer of TRL

@@ -1,7 +1,7 @@
 """A training tried without being begun: every check, the model, and one step on the longest rows.
 
-The step is whole, optimizer and all, so that what it takes of a GPU is what the training will. Its
-rows are the longest there are: memory that holds them holds any other step.
+The step is whole, optimizer and all, so that it takes of a GPU what the training will. Its rows are
+the longest by tokens, those of pictures counted: hardly another step needs more memory.
 """
 
 from __future__ import annotations
@@ -85,11 +85,12 @@ def _step(prepared: Prepared, say: Callable[[str], None]) -> tuple[float, float 
     from vlm_trainer.model import quiet_libraries
 
     config = prepared.config
-    with quiet_libraries(), tempfile.TemporaryDirectory() as folder:  # trainers make one
+    with quiet_libraries(), tempfile.TemporaryDirectory() as folder:  # a trainer wants one
+        from vlm_trainer.hooks import Unsaved
+
         output = replace(config.output, output_dir=folder, report_to="none", logging_steps=1)
         trial = replace(prepared, config=replace(config, output=output))
-        trainer = make_trainer(trial, StopRequest(watch_parent=False), [], say)
-        trainer.args.save_strategy = trainer.args.eval_strategy = "no"
+        trainer = make_trainer(trial, StopRequest(watch_parent=False), [Unsaved()], say)
         loss = trainer.train().training_loss
         return loss, _peak_gib(trainer.args.device)
 
