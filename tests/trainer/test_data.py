@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from vlm_trainer.conversation import ImageSize
-from vlm_trainer.data import RenderedRows, ShardSet, find_split
+from vlm_trainer.data import RenderedRows, ShardSet, Showing, find_split, joined_split
 from vlm_trainer.errors import Reason, Refused, SourceError
 from vlm_trainer.lengths import Measure
 from vlm_trainer.sizes import PixelRule
@@ -125,6 +125,40 @@ def test_a_missing_folder_or_split_is_named(digits: Path) -> None:
         find_split(digits / "nothing", "train")
     with pytest.raises(SourceError, match="no split 'dev'; it has test, train"):
         find_split(digits, "dev")
+
+
+def test_each_showing_of_a_row_has_its_own_picture(
+    make_import: Callable[..., Path], rows: Any, chat: Any
+) -> None:
+    shards = ShardSet(find_split(make_import(rows.digit_rows(range(3))), "train"))
+    how = Measure(chat, PixelRule())
+    plain, altered = RenderedRows(shards, [0, 2], how), RenderedRows(shards, [0, 2], how, 42)
+
+    def pixels(shown: RenderedRows, time: int, place: int) -> bytes:
+        return bytes(shown[Showing(time, place)].images[0].values_PD.tobytes())
+
+    assert pixels(plain, 0, 1) == pixels(plain, 1, 1) == plain[1].images[0].values_PD.tobytes()
+    assert pixels(altered, 0, 1) == pixels(altered, 0, 1)
+    assert len({pixels(altered, time, 1) for time in range(5)} | {pixels(plain, 0, 1)}) == 6
+
+
+def test_folders_joined_are_numbered_one_after_another(
+    make_import: Callable[..., Path], rows: Any
+) -> None:
+    folders = [
+        make_import(rows.digit_rows(numbers), name=name)
+        for name, numbers in (("one", range(3)), ("other", range(7, 9)))
+    ]
+    splits = [find_split(folder, "train") for folder in folders]
+
+    shards = ShardSet(joined_split(splits))
+
+    assert [row.id for row in shards.headers()] == [f"digit-{n}" for n in (0, 1, 2, 7, 8)]
+    assert shards.get(3).id == "digit-7"
+    assert [shards.folder_of(row) for row in (2, 3)] == [str(folder) for folder in folders]
+    assert joined_split(splits[:1]) is splits[0]
+    assert ShardSet(splits[0]).folder_of(2) == ""
+    assert joined_split(splits).manifest_sha256 != joined_split(splits[::-1]).manifest_sha256
 
 
 def test_a_picture_that_fails_is_a_refused_row_in_its_place(

@@ -89,6 +89,16 @@ def test_a_config_survives_being_written_and_read(values: dict[str, Any]) -> Non
         ("lora_scope: all", "x.yaml: lora_scope is 'all'; choose from language, vision, merger"),
         ("lora_scope: []", "lora_scope is empty; choose from language, vision, merger"),
         ("packing: true", "packing needs max_length, the tokens of a packed row"),
+        (
+            "{packing: true, max_length: 9, mix: a}",
+            "packing and mix: a packed row belongs to no folder, and has no weight",
+        ),
+        (
+            "{packing: true, max_length: 9, group_by_length: true}",
+            "packing and group_by_length: packed rows are of one length",
+        ),
+        ("augment: wild", "x.yaml: augment is 'wild'; choose from mild"),
+        ("limit: 0", "limit is 0; it must be at least 1"),
         ("max_pixels: 1", "min_pixels 3136 is above max_pixels 1"),
         ("on_too_long: cut", "x.yaml: on_too_long is 'cut'; choose from refuse, drop, shrink"),
         ("on_too_long: shrink", "on_too_long shrink needs max_length, the longest row"),

@@ -45,6 +45,19 @@ def draw_change(seed: int, epoch: int, row: int, image: int) -> Change:
     return Change(MOST_DEGREES * turned, 1 + MOST_CHANGE * brighter, 1 + MOST_CHANGE * flatter)
 
 
+def altered(seed: int, epoch: int, row: int, number: int, image: Image.Image) -> Image.Image:
+    """Return a picture as a showing of its row has it.
+
+    Args:
+        seed: Of the run.
+        epoch: How often the rows of its folder had been shown before.
+        row: Its number in the shards.
+        number: Of the picture in its row.
+        image: Upright RGB.
+    """
+    return changed(image, draw_change(seed, epoch, row, number))
+
+
 def changed(image: Image.Image, change: Change) -> Image.Image:
     """Return a changed copy of a picture, of the same size.
 

@@ -80,9 +80,10 @@ def _click_type(kind: type) -> Any:
 @cli.command("train", context_settings=DASHES)
 @config_options
 @click.option("--print-config", is_flag=True, help="Print the effective config and stop.")
+@click.option("--dry-run", is_flag=True, help="Check all, train one step, write nothing.")
 @click.option("--json", "as_json", is_flag=True, help="Print the summary as JSON on stdout.")
 def train_command(
-    *, config_file: Path | None, print_config: bool, as_json: bool, **flags: Any
+    *, config_file: Path | None, print_config: bool, dry_run: bool, as_json: bool, **flags: Any
 ) -> None:
     """Train a LoRA, or all weights with --tuning full, by SFT or DPO. The same command resumes."""
     from vlm_trainer.settings import dump_config
@@ -91,11 +92,21 @@ def train_command(
     if print_config:
         click.echo(dump_config(config), nl=False)
         return
-    from vlm_trainer.run import train
-
-    summary = train(config)
+    summary = _rehearsed(config) if dry_run else _trained(config)
     if as_json and int(os.environ.get("RANK") or 0) == 0:
         click.echo(json.dumps(asdict(summary)))
+
+
+def _trained(config: TrainConfig) -> Any:
+    from vlm_trainer.run import train
+
+    return train(config)
+
+
+def _rehearsed(config: TrainConfig) -> Any:
+    from vlm_trainer.rehearsal import rehearse
+
+    return rehearse(config)
 
 
 @cli.command("plan", context_settings=DASHES)

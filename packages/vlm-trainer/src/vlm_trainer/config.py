@@ -84,6 +84,10 @@ class DataOptions:
     """Which rows, and what happens to those that cannot be trained."""
 
     data: str = option(str, "", "Folder of an import (manifest.json and data/*.parquet).")
+    mix: tuple[str, ...] = option(
+        tuple, (), "FOLDER or FOLDER=WEIGHT: a further folder, each of whose rows is shown WEIGHT "
+        "times (0.5: every other time) while --data is shown once; repeatable.",
+    )  # fmt: skip
     train_split: str = option(str, "train", "Split to train on.")
     eval_split: str | None = option(str, None, "Split whose loss is measured while training.")
     eval_share: float | None = option(
@@ -113,6 +117,14 @@ class DataOptions:
         str, "stop", "Rows that cannot be trained: stop, or drop them.", ("stop", "drop")
     )
     exclude_ids: tuple[str, ...] = option(tuple, (), "Ids of rows to leave out.")
+    limit: int | None = option(int, None, "First so many trainable rows, of each folder.")
+    augment: str | None = option(
+        str, None, "Turn pictures up to 10 degrees, brightness and contrast up to 20 %: each time "
+        "anew, in training alone.", ("mild",),
+    )  # fmt: skip
+    group_by_length: bool = option(
+        bool, default=False, text="Rows of like length share a step: less padding."
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -228,8 +240,8 @@ AT_LEAST = {  # key: smallest value
     "gradient_accumulation_steps": 1, "dataloader_num_workers": 0, "expect_processes": 1,
     "save_steps": 1, "save_total_limit": 1, "logging_steps": 1, "eval_steps": 1,
     "learning_rate": 0, "num_train_epochs": 0, "warmup_steps": 0, "max_grad_norm": 0,
-    "weight_decay": 0, "lora_dropout": 0, "seed": 0, "json_focus": 0, "early_stopping": 1,
-    "early_stopping_threshold": 0,
+    "weight_decay": 0, "lora_dropout": 0, "seed": 0, "json_focus": 0, "limit": 1,
+    "early_stopping": 1, "early_stopping_threshold": 0,
 }  # fmt: skip
 
 
@@ -249,14 +261,24 @@ def _check(config: TrainConfig) -> None:
     _check_method(model, config.learning)
     if not lora.lora_scope:
         raise UsageError(f"lora_scope is empty; choose from {', '.join(SCOPES)}")
-    if data.packing and data.max_length is None:
-        raise UsageError("packing needs max_length, the tokens of a packed row")
     if data.on_too_long != "refuse" and data.max_length is None:
         raise UsageError(f"on_too_long {data.on_too_long} needs max_length, the longest row")
+    _check_packing(data)
     _check_weights(data, config.trainer)
     _check_held_out(data, config.output)
     if config.schedule.max_steps < 1 and config.schedule.num_train_epochs <= 0:
         raise UsageError("nothing to train: give max_steps or num_train_epochs above 0")
+
+
+def _check_packing(data: DataOptions) -> None:
+    if not data.packing:
+        return
+    if data.max_length is None:
+        raise UsageError("packing needs max_length, the tokens of a packed row")
+    if data.mix:
+        raise UsageError("packing and mix: a packed row belongs to no folder, and has no weight")
+    if data.group_by_length:
+        raise UsageError("packing and group_by_length: packed rows are of one length")
 
 
 def _check_weights(data: DataOptions, trainer: Mapping[str, Any]) -> None:

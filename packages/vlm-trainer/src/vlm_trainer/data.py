@@ -12,10 +12,12 @@ from bisect import bisect_right
 from collections import OrderedDict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from itertools import accumulate
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
+from vlm_trainer.augment import altered
 from vlm_trainer.chat import read_json
 from vlm_trainer.conversation import Conversation, from_columns
 from vlm_trainer.errors import Refused, RowError, SourceError
@@ -92,6 +94,17 @@ def find_split(folder: Path, name: str, method: str = "sft") -> Split:
     return Split(folder, name, files, digest)
 
 
+def joined_split(splits: Sequence[Split]) -> Split:
+    """Return the splits of several folders as one; a single one stays as it is."""
+    first, *others = splits
+    if not others:
+        return first
+    files = [(str(split.folder / file), rows) for split in splits for file, rows in split.files]
+    digests = "".join(split.manifest_sha256 for split in splits)
+    digest = hashlib.sha256(digests.encode()).hexdigest()
+    return Split(Path(), first.name, tuple(files), digest)
+
+
 def _check_layout(folder: Path, manifest: Mapping[str, Any], method: str) -> None:
     version, layout = manifest.get("schema_version"), manifest.get("layout")
     if version != SCHEMA_VERSION:
@@ -157,6 +170,11 @@ class ShardSet:
         table = self._group(number, group)
         return from_columns(table.slice(within - group_starts[group], 1).to_pylist()[0])
 
+    def folder_of(self, row: int) -> str:
+        """Name the folder of a row in a mix; of a single folder nothing needs to be said."""
+        file = Path(self.split.files[bisect_right(self._starts, row) - 1][0])
+        return str(file.parents[1]) if len(file.parents) > 2 else ""
+
     def headers(self) -> Iterator[Conversation]:
         """Yield all conversations without their pictures, in order, reading no image."""
         for number in range(len(self.split.files)):
@@ -217,6 +235,18 @@ class ShardSet:
         return SourceError(f"{file}: not a readable shard ({first_line}); import again")
 
 
+class Showing(NamedTuple):
+    """A row as asked for at one place of a run.
+
+    Args:
+        time: How often the rows of its folder had been shown before: the epoch, without a mix.
+        place: Of the row within those kept.
+    """
+
+    time: int
+    place: int
+
+
 class RenderedRows:
     """The kept rows of a split, rendered when asked for: what torch calls a map-style dataset.
 
@@ -224,21 +254,29 @@ class RenderedRows:
         shards: The split.
         kept: Row numbers in rising order; index n of this set is row ``kept[n]``.
         how: Words and pixels of the model.
+        augment: Seed by which pictures are altered; None leaves them as they are.
     """
 
-    def __init__(self, shards: ShardSet, kept: Sequence[int], how: Measure) -> None:
+    def __init__(
+        self, shards: ShardSet, kept: Sequence[int], how: Measure, augment: int | None = None
+    ) -> None:
         self.shards = shards
         self.kept = kept
         self.how = how
+        self.augment = augment
 
     def __len__(self) -> int:
         return len(self.kept)
 
-    def __getitem__(self, index: int) -> Rendered | Pair | Refused:
+    def __getitem__(self, asked: int | Showing) -> Rendered | Pair | Refused:
         """Return a rendered row; one whose picture fails comes back as `Refused`, as data."""
-        conversation = self.shards.get(int(self.kept[index]))
+        time, place = asked if isinstance(asked, Showing) else (0, asked)
+        row = int(self.kept[place])
+        conversation = self.shards.get(row)
+        alter = None if self.augment is None else partial(altered, self.augment, time, row)
         rendered = self.how.render_pair if self.how.pairs else self.how.render
         try:
-            return rendered(conversation)
+            return rendered(conversation, alter)
         except RowError as error:
-            return Refused(conversation.id, error.reason, error.where, error.seen)
+            folder = self.shards.folder_of(row)
+            return Refused(conversation.id, error.reason, error.where, error.seen, folder)

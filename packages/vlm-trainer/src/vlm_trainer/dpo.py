@@ -89,7 +89,7 @@ def build_pair_trainer(
         # with two adapters saves both.
         model.delete_adapter("ref")
     trainer.train_dataset, trainer.eval_dataset = job.rows, job.held_out
-    order = EpochOrder(job.rows.kept, job.total_rows, job.config.schedule.seed)
+    order = EpochOrder(job.epochs, says_when=job.rows.augment is not None)
     settle(trainer, job, order, callbacks)
     return trainer
 

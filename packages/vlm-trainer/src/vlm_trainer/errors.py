@@ -119,6 +119,8 @@ class Refused:
     reason: Reason
     where: str
     seen: str
+    folder: str = ""  # of a mix
 
     def __str__(self) -> str:
-        return f"row {self.row_id!r}: {self.reason} at {self.where}: {self.seen}"
+        of = f" of {self.folder}" if self.folder else ""
+        return f"row {self.row_id!r}{of}: {self.reason} at {self.where}: {self.seen}"

@@ -17,31 +17,36 @@ from transformers.trainer_callback import PrinterCallback
 
 from vlm_trainer.checkpoint import mark_whole, rotate
 from vlm_trainer.config import OutputOptions
+from vlm_trainer.data import Showing
+from vlm_trainer.epochs import Epochs
 from vlm_trainer.errors import RowsRefused
 from vlm_trainer.jobs import Job
 from vlm_trainer.launch import StopRequest
 from vlm_trainer.lora import name_base
 from vlm_trainer.measures import best_of, held_out_losses, is_stopped
-from vlm_trainer.order import epoch_order
 from vlm_trainer.plan import steps_per_epoch
 
 
-class EpochOrder(torch.utils.data.Sampler[int]):  # a framework hook
-    """The seekable order of rows as torch asks for it; resuming skips numbers, not rows."""
+class EpochOrder(torch.utils.data.Sampler[Any]):  # a framework hook
+    """The seekable order of rows as torch asks for it; resuming skips numbers, not rows.
 
-    def __init__(self, kept: Sequence[int], total_rows: int, seed: int) -> None:
-        self.kept, self.total_rows, self.seed = kept, total_rows, seed
+    With ``says_when`` it yields a `Showing`, so that a data worker knows the epoch.
+    """
+
+    def __init__(self, epochs: Epochs, *, says_when: bool = False) -> None:
+        self.epochs, self.says_when = epochs, says_when
         self.epoch = 0
 
     def set_epoch(self, epoch: int) -> None:
         """Choose the epoch whose order comes next."""
         self.epoch = epoch
 
-    def __iter__(self) -> Iterator[int]:
-        return iter(epoch_order(self.epoch, self.seed, self.kept, self.total_rows).tolist())
+    def __iter__(self) -> Iterator[Any]:
+        rows, times = (numbers.tolist() for numbers in self.epochs.shown(self.epoch))
+        return map(Showing, times, rows) if self.says_when else iter(rows)
 
     def __len__(self) -> int:
-        return len(self.kept)
+        return len(self.epochs)
 
 
 class StepHooks(TrainerCallback):  # a framework hook
@@ -51,8 +56,13 @@ class StepHooks(TrainerCallback):  # a framework hook
         self.order, self.stop = order, stop
 
     def on_epoch_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:  # noqa: ARG002
-        """Set the epoch here: accelerate does not reach a sampler below a skipping one."""
-        self.order.set_epoch(int(state.epoch or 0))
+        """Set the epoch here: accelerate does not reach a sampler below a skipping one.
+
+        It is counted as the stock loop counts it. ``state.epoch`` of a checkpoint was counted over
+        the rows of then, and a row left out since may have made an epoch a step shorter.
+        """
+        steps = steps_per_epoch(args, len(self.order), args.world_size)
+        self.order.set_epoch(state.global_step // steps)
 
     def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:  # noqa: ARG002
         """Save and stop when any process was asked to stop."""
@@ -81,6 +91,16 @@ class HeldOutHooks(TrainerCallback):  # a framework hook
             control.should_save = True
         if is_stopped(log, output.early_stopping, output.early_stopping_threshold):
             control.should_save = control.should_training_stop = True
+
+
+class Unsaved(TrainerCallback):  # a framework hook
+    """Takes back the wish to save or to measure: for a step that is only tried."""
+
+    def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:  # noqa: ARG002
+        """Leave the checkpoint and the measuring of a step."""
+        control.should_save = control.should_evaluate = False
+
+    on_epoch_end = on_step_end
 
 
 class ShardHooks(Trainer):  # framework hooks only; stands before a trainer of TRL

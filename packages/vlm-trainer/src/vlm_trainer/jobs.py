@@ -10,6 +10,7 @@ from typing import Any
 from vlm_trainer.collate import collate
 from vlm_trainer.config import TrainConfig
 from vlm_trainer.data import RenderedRows
+from vlm_trainer.epochs import Epochs
 from vlm_trainer.errors import Refused, UsageError
 from vlm_trainer.launch import StopRequest
 from vlm_trainer.model import Hardware
@@ -37,7 +38,7 @@ class Job:
         hardware: Device and precision.
         folder: Base model's folder, for its tokenizer.
         rows: To train on.
-        total_rows: Rows of the split before any was left out: the order is made over them.
+        epochs: Their order.
         held_out: To measure on, or None.
         stop: Asked at the end of every step.
     """
@@ -46,7 +47,7 @@ class Job:
     hardware: Hardware
     folder: Path
     rows: RenderedRows
-    total_rows: int
+    epochs: Epochs
     held_out: RenderedRows | None
     stop: StopRequest
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from vlm_trainer.chat import Chat
@@ -16,8 +16,9 @@ from vlm_trainer.config import DataOptions
 from vlm_trainer.conversation import Conversation
 from vlm_trainer.errors import Refused, RowError
 from vlm_trainer.labels import LabelRule, has_unread_flags
+from vlm_trainer.mixing import Part
 from vlm_trainer.pairs import Pair, lay_out_pair, render_pair
-from vlm_trainer.render import ANSWERS, IGNORED, Rendered, lay_out, render
+from vlm_trainer.render import ANSWERS, IGNORED, Alter, Rendered, lay_out, render
 from vlm_trainer.shrink import TokenLimit
 from vlm_trainer.sizes import PixelRule
 
@@ -49,17 +50,17 @@ class Measure:
         """Lay a row out, as `vlm_trainer.render.lay_out`."""
         return lay_out(conversation, self.chat, self.rule, self.labels, self.limit)
 
-    def render(self, conversation: Conversation) -> Rendered:
+    def render(self, conversation: Conversation, alter: Alter | None = None) -> Rendered:
         """Render a row with its pictures, as `vlm_trainer.render.render`."""
-        return render(conversation, self.chat, self.rule, self.labels, self.limit)
+        return render(conversation, self.chat, self.rule, self.labels, self.limit, alter)
 
     def lay_out_pair(self, conversation: Conversation) -> Pair:
         """Lay both sides out, as `vlm_trainer.pairs.lay_out_pair`."""
         return lay_out_pair(conversation, self.chat, self.rule, self.labels, self.limit)
 
-    def render_pair(self, conversation: Conversation) -> Pair:
+    def render_pair(self, conversation: Conversation, alter: Alter | None = None) -> Pair:
         """Render both sides with their pictures, as `vlm_trainer.pairs.render_pair`."""
-        return render_pair(conversation, self.chat, self.rule, self.labels, self.limit)
+        return render_pair(conversation, self.chat, self.rule, self.labels, self.limit, alter)
 
 
 def token_limit(data: DataOptions) -> TokenLimit | None:
@@ -82,19 +83,24 @@ class Lengths:
         rows: Numbers of the rows kept, rising, int64 (N,).
         tokens: Tokens of each kept row, int64 (N,); of a pair, both answers with their prompts.
         trained: Of these, tokens with a label, int64 (N,).
-        images: Pictures in all kept rows.
-        total_rows: Rows of the split, kept or not.
+        widths: The longest text of each kept row, int64 (N,): its tokens, or those of the longer
+            side of a pair.
+        images: Pictures an epoch shows.
+        total_rows: Rows of the split, kept or not; with a limit, those looked at.
         refused: Rows that cannot be trained, in order.
         excluded: Ids left out on request that were found.
         shrunk: Kept rows that fit because their pictures were made smaller.
         shrunk_to: The smallest ``max_pixels`` among these, 0 when there are none.
         unread_flags: Kept rows whose flags want other messages trained than are.
         patches: Of the row that shows most, before they are merged into tokens.
+        parts: The folders of a mix, whose rows are numbered one folder after another; none for a
+            single one.
     """
 
     rows: np.ndarray[Any, Any]
     tokens: np.ndarray[Any, Any]
     trained: np.ndarray[Any, Any]
+    widths: np.ndarray[Any, Any]
     images: int
     total_rows: int
     refused: tuple[Refused, ...]
@@ -103,12 +109,29 @@ class Lengths:
     shrunk_to: int = 0
     unread_flags: int = 0
     patches: int = 0
+    parts: tuple[Part, ...] = ()
+
+    @property
+    def shown(self) -> int:
+        """Rows an epoch shows."""
+        return sum(part.shown for part in self.parts) if self.parts else len(self.rows)
+
+    def an_epoch(self, values: np.ndarray[Any, Any]) -> int:
+        """Sum a value of each kept row over an epoch; of a folder shown in part, on average."""
+        import numpy as np
+
+        if not self.parts:
+            return int(values.sum())
+        counts = [len(part.kept) for part in self.parts]
+        times = [part.shown / max(1, len(part.kept)) for part in self.parts]
+        return round(float((values * np.repeat(times, counts)).sum()))
 
 
 def measure(
     conversations: Iterable[Conversation],
     how: Measure,
     exclude_ids: Sequence[str] = (),
+    limit: int | None = None,
     wanted: Callable[[int], bool] | None = None,
 ) -> Lengths:
     """Count the tokens of every row, exactly as training will see them.
@@ -117,13 +140,12 @@ def measure(
         conversations: Without pictures is enough; sizes are used.
         how: Words, pixels and limit.
         exclude_ids: Rows left out on request.
+        limit: Rows to keep at most: those after them are not looked at.
         wanted: Says of a row's number whether it is counted; None counts all.
 
     Returns:
         Counts of the kept rows; the others are in ``refused``, by the reasons of `how`.
     """
-    import numpy as np
-
     kept: list[tuple[int, ...]] = []
     refused: list[Refused] = []
     excluded: list[str] = []
@@ -140,20 +162,73 @@ def measure(
             kept.append((row, *count(conversation, how)))
         except RowError as error:
             refused.append(Refused(conversation.id, error.reason, error.where, error.seen))
-    counts = np.asarray(kept, dtype=np.int64).reshape(-1, 7).T
+        if len(kept) == limit:
+            break
+    return _as_lengths(kept, row + 1, refused, excluded)
+
+
+def _as_lengths(
+    kept: Sequence[tuple[int, ...]],
+    total_rows: int,
+    refused: Sequence[Refused],
+    excluded: Sequence[str],
+) -> Lengths:
+    import numpy as np
+
+    counts = np.asarray(kept, dtype=np.int64).reshape(-1, 8).T
     shrunk = counts[4][counts[4] > 0]
     return Lengths(
         rows=counts[0],
         tokens=counts[1],
         trained=counts[2],
+        widths=counts[6],
         images=int(counts[3].sum()),
-        total_rows=row + 1,
+        total_rows=total_rows,
         refused=tuple(refused),
         excluded=tuple(excluded),
         shrunk=len(shrunk),
         shrunk_to=int(shrunk.min()) if len(shrunk) else 0,
         unread_flags=int(counts[5].sum()),
-        patches=int(counts[6].max(initial=0)),
+        patches=int(counts[7].max(initial=0)),
+    )
+
+
+def joined(
+    lengths: Sequence[Lengths], folders: Sequence[tuple[str, float]], limit: int | None = None
+) -> Lengths:
+    """Return the counts of a mix: those of its folders, one after another.
+
+    Args:
+        lengths: Of each folder; their ``total_rows`` are those of the whole splits.
+        folders: Their names and weights.
+        limit: Rows of each that were kept at most.
+    """
+    import numpy as np
+
+    parts = tuple(
+        Part(name, counts.rows, counts.total_rows, weight, limit)
+        for counts, (name, weight) in zip(lengths, folders, strict=True)
+    )
+    starts = np.cumsum([0, *(part.total_rows for part in parts)])
+    both = list(zip(lengths, parts, strict=True))
+    rows = [part.kept + start for part, start in zip(parts, starts[:-1], strict=True)]
+    pictures = [counts.images * part.shown / max(1, len(part.kept)) for counts, part in both]
+    return Lengths(
+        rows=np.concatenate(rows),
+        tokens=np.concatenate([counts.tokens for counts in lengths]),
+        trained=np.concatenate([counts.trained for counts in lengths]),
+        widths=np.concatenate([counts.widths for counts in lengths]),
+        images=round(sum(pictures)),
+        total_rows=int(starts[-1]),
+        refused=tuple(
+            replace(row, folder=part.folder) for counts, part in both for row in counts.refused
+        ),
+        excluded=tuple(name for counts in lengths for name in counts.excluded),
+        shrunk=sum(counts.shrunk for counts in lengths),
+        shrunk_to=min((counts.shrunk_to for counts in lengths if counts.shrunk), default=0),
+        unread_flags=sum(counts.unread_flags for counts in lengths),
+        patches=max((counts.patches for counts in lengths), default=0),
+        parts=parts,
     )
 
 
@@ -190,6 +265,7 @@ def _count(conversation: Conversation, how: Measure) -> tuple[int, ...]:
         len(conversation.image_sizes),
         laid_out.shrunk_to or 0,
         has_unread_flags(conversation, how.labels.train_on),
+        len(laid_out.ids),
         _patches(laid_out, how),
     )
 
@@ -204,6 +280,7 @@ def _count_pair(conversation: Conversation, how: Measure) -> tuple[int, ...]:
         len(conversation.image_sizes),
         pair.chosen.shrunk_to or 0,
         False,
+        max(len(side.ids) for side in sides),
         _patches(pair.chosen, how),
     )
 

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from vlm_trainer.errors import UsageError
-from vlm_trainer.order import permutation
+from vlm_trainer.order import epoch_order, permutation
 
 if TYPE_CHECKING:
     import numpy as np
@@ -24,17 +24,42 @@ class Part(NamedTuple):
     """A folder of a mix.
 
     Args:
-        rows: That it has, those left out not counted.
-        weight: How often each is shown in an epoch, on average.
+        folder: As it was named.
+        kept: Numbers of its rows that are shown, rising, int64 (N,).
+        total_rows: Of its split, kept or not.
+        weight: How often each row is shown in an epoch, on average.
+        limit: Rows kept at most; None for all.
     """
 
-    rows: int
+    folder: str
+    kept: np.ndarray[Any, Any]
+    total_rows: int
     weight: float
+    limit: int | None = None
+
+    @property
+    def turns(self) -> int:
+        """Rows shown if none of them had been left out."""
+        rows = self.total_rows if self.limit is None else min(self.limit, self.total_rows)
+        return _weighted(rows, self.weight)
 
     @property
     def shown(self) -> int:
         """Rows shown in an epoch; at least one of a folder that has any."""
-        return max(1, round(self.rows * self.weight)) if self.rows else 0
+        return _weighted(len(self.kept), self.weight)
+
+
+class Shown(NamedTuple):
+    """The rows of an epoch in their order.
+
+    Args:
+        rows: Positions within the kept rows of all folders, int64 (N,).
+        times: How often all rows of its folder had been shown before, int64 (N,): with its row
+            it names each showing of the whole run.
+    """
+
+    rows: np.ndarray[Any, Any]
+    times: np.ndarray[Any, Any]
 
 
 def parse_mix(given: str) -> tuple[str, float]:
@@ -61,42 +86,51 @@ def parse_mix(given: str) -> tuple[str, float]:
     return folder, value
 
 
-def mixed_order(epoch: int, seed: int, parts: Sequence[Part]) -> np.ndarray[Any, Any]:
-    """Return the order of an epoch over the rows of all parts, one part's numbers after another's.
+def mixed_order(epoch: int, seed: int, parts: Sequence[Part]) -> Shown:
+    """Return the order of an epoch over the kept rows of all parts, one part's after another's.
+
+    Which folder comes when is drawn from the rows of the splits, kept or not, and a folder
+    gives its rows in turn. Leaving out one more row therefore moves no row before it, and lets
+    those of its folder after it come one turn earlier.
 
     Args:
         epoch: From 0.
         seed: Any integer.
         parts: In order.
 
-    Returns:
-        int64 of shape (sum of ``shown``,).
-
     Example:
-        >>> halves = [mixed_order(epoch, 42, [Part(6, 0.5)]).tolist() for epoch in (0, 1)]
-        >>> sorted(halves[0] + halves[1])
+        >>> import numpy as np
+        >>> halves = Part("forms", np.arange(6), 6, 0.5)
+        >>> orders = [mixed_order(epoch, 42, [halves]).rows.tolist() for epoch in (0, 1)]
+        >>> sorted(orders[0] + orders[1])
         [0, 1, 2, 3, 4, 5]
     """
     import numpy as np
 
-    drawn, first = list[Any](), 0
+    turns = np.repeat(np.arange(len(parts)), [part.turns for part in parts])
+    turns = turns[permutation(epoch, seed, len(turns))]
+    rows, times = np.full_like(turns, -1), np.zeros_like(turns)
+    first = 0
     for number, part in enumerate(parts):
-        drawn.append(first + _drawn(epoch, f"{seed}/{number}", part))
-        first += part.rows
-    rows = np.concatenate([np.zeros(0, dtype=np.int64), *drawn])
-    shuffled: np.ndarray[Any, Any] = rows[permutation(epoch, seed, len(rows))]
-    return shuffled
+        places = np.flatnonzero(turns == number)[: part.shown]
+        drawn = _drawn(epoch, f"{seed}/{number}", part)
+        rows[places], times[places] = first + drawn.rows, drawn.times
+        first += len(part.kept)
+    return Shown(rows[rows >= 0], times[rows >= 0])
 
 
-def _drawn(epoch: int, seed: str, part: Part) -> np.ndarray[Any, Any]:
+def _weighted(rows: int, weight: float) -> int:
+    return max(1, round(rows * weight)) if rows else 0
+
+
+def _drawn(epoch: int, seed: str, part: Part) -> Shown:
     """Return the stretch of an endless row of shuffles that an epoch shows."""
     import numpy as np
 
-    if not part.rows:
-        return np.zeros(0, dtype=np.int64)
-    start, stop = epoch * part.shown, (epoch + 1) * part.shown
-    shuffles = range(start // part.rows, -(-stop // part.rows))
-    rows = np.concatenate([permutation(shuffle, seed, part.rows) for shuffle in shuffles])
-    begun = start - shuffles.start * part.rows
-    shown: np.ndarray[Any, Any] = rows[begun : begun + part.shown]
-    return shown
+    rows, start = len(part.kept), epoch * part.shown
+    if not rows:
+        return Shown(*np.zeros((2, 0), dtype=np.int64))
+    shuffles = range(start // rows, -(-(start + part.shown) // rows))
+    orders = [epoch_order(shuffle, seed, part.kept, part.total_rows) for shuffle in shuffles]
+    stretch = slice(start - shuffles.start * rows, start - shuffles.start * rows + part.shown)
+    return Shown(np.concatenate(orders)[stretch], np.repeat(shuffles, rows)[stretch])

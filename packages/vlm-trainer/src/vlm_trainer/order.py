@@ -59,7 +59,7 @@ def permuted(places: slice, length: int, epoch: int, seed: int | str) -> np.ndar
 
 
 def epoch_order(
-    epoch: int, seed: int, kept: Collection[int], total_rows: int
+    epoch: int, seed: int | str, kept: Collection[int] | np.ndarray[Any, Any], total_rows: int
 ) -> np.ndarray[Any, Any]:
     """Return the order of an epoch over the rows that are kept.
 
@@ -69,7 +69,7 @@ def epoch_order(
 
     Args:
         epoch: From 0.
-        seed: Any integer.
+        seed: Any integer, or a text.
         kept: Row numbers in rising order.
         total_rows: Rows in the shards, kept or not.
 

@@ -24,7 +24,7 @@ def training_of(config: TrainConfig, lengths: Lengths) -> Training:
         >>> import numpy as np
         >>> from vlm_trainer.config import from_flat
         >>> one = np.array([7])
-        >>> lengths = Lengths(one, one, one, 1, 1, (), (), patches=16)
+        >>> lengths = Lengths(one, one, one, one, 1, 1, (), (), patches=16)
         >>> training_of(from_flat({"per_device_train_batch_size": 2}), lengths).batch_tokens
         14
     """

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +12,7 @@ from vlm_trainer.chat import read_json
 from vlm_trainer.checkpoint import newest_whole, write_atomically
 from vlm_trainer.config import TrainConfig, to_flat
 from vlm_trainer.errors import OutputError
+from vlm_trainer.mixing import parse_mix
 
 RUN, FINISHED, METRICS = "run.json", "finished.json", "metrics.jsonl"
 # What may change between a start and its resume: it does not change what is learned from
@@ -18,7 +20,7 @@ RUN, FINISHED, METRICS = "run.json", "finished.json", "metrics.jsonl"
 FREE_KEYS = frozenset(
     {
         "data", "dataloader_num_workers", "eval_steps", "exclude_ids", "expect_processes",
-        "logging_steps", "model_name_or_path", "model_revision", "on_refused", "output_dir",
+        "logging_steps", "mix", "model_name_or_path", "model_revision", "on_refused", "output_dir",
         "per_device_eval_batch_size", "report_to", "save_steps", "save_total_limit",
     }
 )  # fmt: skip
@@ -42,10 +44,15 @@ class Place:
 
 
 def identity(config: TrainConfig, data_sha256: str, model: str, processes: int) -> dict[str, Any]:
-    """Name all that decides what a run learns: settings, data, base model, processes."""
+    """Name all that decides what a run learns: settings, data, base model, processes.
+
+    Folders may move, so a mix is known by its manifests, in order, and their weights.
+    """
     decides = config.output.keep_best or config.output.early_stopping
     free = FREE_KEYS - MEASURE_KEYS if decides else FREE_KEYS
     settings = {key: value for key, value in to_flat(config).items() if key not in free}
+    if config.data.mix:
+        settings["weights"] = [weight for _, weight in map(parse_mix, config.data.mix)]
     return {"data": data_sha256, "model": model, "processes": processes, "settings": settings}
 
 
@@ -101,6 +108,17 @@ def begin(place: Place, wanted: Mapping[str, Any], config_yaml: str) -> None:
         (place.folder / "config.yaml").write_text(config_yaml, encoding="utf-8")
     except OSError as error:
         raise OutputError(f"{place.folder}: cannot be written ({error.strerror})") from error
+
+
+def check_writable(folder: Path) -> None:
+    """Refuse a folder that `begin` could not make or write into, without trying.
+
+    Raises:
+        OutputError: A file stands in the way, or the user may not write there.
+    """
+    nearest = next(path for path in (folder, *folder.absolute().parents) if path.exists())
+    if not nearest.is_dir() or not os.access(nearest, os.W_OK | os.X_OK):
+        raise OutputError(f"{folder}: cannot be written ({nearest} is no folder to write into)")
 
 
 def finish(place: Place, summary: Mapping[str, Any]) -> None:

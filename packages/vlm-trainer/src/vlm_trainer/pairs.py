@@ -15,7 +15,7 @@ from vlm_trainer.chat import Chat
 from vlm_trainer.conversation import Conversation
 from vlm_trainer.errors import Reason, RowError
 from vlm_trainer.labels import LabelRule
-from vlm_trainer.render import ANSWERS, Rendered, lay_out, read_pictures
+from vlm_trainer.render import ANSWERS, Alter, Rendered, lay_out, read_pictures
 from vlm_trainer.shrink import TokenLimit
 from vlm_trainer.sizes import PixelRule
 
@@ -102,6 +102,7 @@ def render_pair(
     rule: PixelRule,
     labels: LabelRule = ANSWERS,
     limit: TokenLimit | None = None,
+    alter: Alter | None = None,
 ) -> Pair:
     """Render both sides; pictures are opened and cut once.
 
@@ -109,7 +110,7 @@ def render_pair(
         RowError: As `lay_out_pair`, and what is wrong with a picture.
     """
     pair = lay_out_pair(conversation, chat, rule, labels, limit)
-    images = tuple(read_pictures(conversation, pair.chosen.rule(rule)))
+    images = tuple(read_pictures(conversation, pair.chosen.rule(rule), alter))
     return Pair(replace(pair.chosen, images=images), replace(pair.rejected, images=images))
 
 

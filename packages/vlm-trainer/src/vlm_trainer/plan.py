@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from vlm_trainer.config import DataOptions, ScheduleOptions, TrainConfig
 from vlm_trainer.conversation import ImageSize
+from vlm_trainer.epochs import epoch_padding
 from vlm_trainer.errors import Reason, RowsRefused
 from vlm_trainer.lengths import Lengths, histogram, reasons
 from vlm_trainer.sizes import PixelRule, fitted_size, image_tokens
@@ -21,8 +22,8 @@ class TrainPlan:
     """The size of a run.
 
     Args:
-        rows: Rows trained on.
-        images: Their pictures.
+        rows: Rows that an epoch shows.
+        images: Their pictures; of a folder shown in part, on average, as are the tokens.
         tokens: Their tokens, once through.
         trained_tokens: Those with a label.
         longest: Tokens of the longest row.
@@ -31,6 +32,8 @@ class TrainPlan:
         refused: Rows that cannot be trained, by reason.
         shrunk: Rows whose pictures are made smaller so that they fit.
         unknown_ids: Ids to leave out that no row has.
+        padding: Share of padding in what an epoch computes, 0 to 1.
+        padding_by_length: The same if rows of like length share a step, 0 to 1.
     """
 
     rows: int
@@ -43,6 +46,8 @@ class TrainPlan:
     refused: dict[str, int]
     shrunk: int = 0
     unknown_ids: int = 0
+    padding: float = 0.0
+    padding_by_length: float = 0.0
 
 
 def make_plan(config: TrainConfig, lengths: Lengths, processes: int) -> TrainPlan:
@@ -53,17 +58,20 @@ def make_plan(config: TrainConfig, lengths: Lengths, processes: int) -> TrainPla
         lengths: What `measure` found.
         processes: Of which each takes its own batches.
     """
+    shuffled, by_length = epoch_padding(config, lengths, processes)
     return TrainPlan(
-        rows=len(lengths.rows),
+        rows=lengths.shown,
         images=lengths.images,
-        tokens=int(lengths.tokens.sum()),
-        trained_tokens=int(lengths.trained.sum()),
+        tokens=lengths.an_epoch(lengths.tokens),
+        trained_tokens=lengths.an_epoch(lengths.trained),
         longest=int(lengths.tokens.max(initial=0)),
-        steps_per_epoch=steps_per_epoch(config.schedule, len(lengths.rows), processes),
-        steps=steps_of(config.schedule, len(lengths.rows), processes),
+        steps_per_epoch=steps_per_epoch(config.schedule, lengths.shown, processes),
+        steps=steps_of(config.schedule, lengths.shown, processes),
         refused=reasons(lengths.refused),
         shrunk=lengths.shrunk,
         unknown_ids=len(unknown_ids(config.data, lengths)),
+        padding=by_length if config.data.group_by_length else shuffled,
+        padding_by_length=by_length,
     )
 
 
@@ -105,12 +113,13 @@ def plan_lines(
     left_out = f", {len(lengths.excluded)} left out" if lengths.excluded else ""
     refused = f", {sum(plan.refused.values())} refused" if plan.refused else ""
     lines = [
-        f"rows    {plan.rows:,} of {lengths.total_rows:,}{left_out}{refused};"
+        f"rows    {len(lengths.rows):,} of {lengths.total_rows:,}{left_out}{refused};"
         f" {plan.images:,} images",
         f"tokens  {plan.tokens:,}, of which {plan.trained_tokens:,} are trained;"
         f" longest {_row(config)} {plan.longest:,}",
         f"steps   {plan.steps:,} ({plan.steps_per_epoch:,} an epoch)",
     ]
+    lines += _epoch_lines(plan, lengths, config)
     if plan.images:
         lines += pixel_lines(rule)
     lines += _row_lines(lengths, config.data)
@@ -147,6 +156,20 @@ def _tuning(config: TrainConfig) -> str:
     base = f" over a base in {model.load_in}" if model.load_in else ""
     kind = " and ".join(kinds) or "LoRA"
     return f"{kind} r {lora.lora_r} on: {', '.join(lora.lora_scope)}{base}"
+
+
+def _epoch_lines(plan: TrainPlan, lengths: Lengths, config: TrainConfig) -> list[str]:
+    """Say what an epoch shows of each folder, and how much of it is padding."""
+    lines = [
+        f"{'mix' if not number else '':8}{part.folder}: {part.shown:,} an epoch of "
+        f"{len(part.kept):,} rows"
+        for number, part in enumerate(lengths.parts)
+    ]
+    if plan.padding:
+        less = f"; with --group-by-length {plan.padding_by_length:.1%}"
+        other = "" if config.data.group_by_length else less
+        lines.append(f"padding {plan.padding:.1%} of what is computed{other}")
+    return lines
 
 
 def _row_lines(lengths: Lengths, data: DataOptions) -> list[str]:

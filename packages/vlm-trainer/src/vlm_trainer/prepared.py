@@ -9,11 +9,12 @@ from vlm_trainer.base_model import BaseModel
 from vlm_trainer.chat import read_json
 from vlm_trainer.config import TrainConfig
 from vlm_trainer.data import Split
+from vlm_trainer.folders import check_rows
 from vlm_trainer.launch import Processes
 from vlm_trainer.lengths import Lengths, Measure
 from vlm_trainer.memory import memory_of
 from vlm_trainer.outlook import cost_lines, seconds_at, time_line, training_of
-from vlm_trainer.plan import TrainPlan, check_trainable, plan_lines
+from vlm_trainer.plan import TrainPlan, plan_lines
 from vlm_trainer.reserve import Reserve
 
 
@@ -45,12 +46,11 @@ class Prepared:
         """Refuse rows that cannot be trained or measured, unless they may be dropped.
 
         Raises:
-            RowsRefused: See `vlm_trainer.plan.check_trainable`.
+            RowsRefused: See `vlm_trainer.folders.check_rows`.
         """
-        data = self.config.data
-        check_trainable(self.lengths, data.on_refused, data.data, on_too_long=data.on_too_long)
+        check_rows(self.lengths, self.config.data)
         if self.reserve:
-            self.reserve.check(data)
+            self.reserve.check(self.config.data)
 
     def lines(self, tokens_per_s: float | None = None) -> list[str]:
         """Say the run to a person, and its time at a rate."""

@@ -6,7 +6,7 @@ offsets. Pictures become repeated tokens afterwards, so that no label can fall o
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -21,9 +21,11 @@ from vlm_trainer.spans import token_weights, write
 
 if TYPE_CHECKING:
     import numpy as np
+    from PIL import Image
 
 IGNORED = -100  # torch.nn.CrossEntropyLoss ignores this label
 ANSWERS = LabelRule()
+Alter = Callable[[int, "Image.Image"], "Image.Image"]  # a picture's number, the picture
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +59,7 @@ def render(
     rule: PixelRule,
     labels: LabelRule = ANSWERS,
     limit: TokenLimit | None = None,
+    alter: Alter | None = None,
 ) -> Rendered:
     """Render text, labels and pictures of one conversation.
 
@@ -66,13 +69,15 @@ def render(
         rule: Sizes and values of its image processor.
         labels: What is trained.
         limit: The longest row; None for any.
+        alter: Changes a picture and keeps its size.
 
     Raises:
         RowError: What `lay_out` refuses; ``image-unreadable``, ``image-too-large``,
             ``image-size-differs`` when a picture is not what its shard says.
     """
     laid_out = lay_out(conversation, chat, rule, labels, limit)
-    return replace(laid_out, images=tuple(read_pictures(conversation, laid_out.rule(rule))))
+    pictures = read_pictures(conversation, laid_out.rule(rule), alter)
+    return replace(laid_out, images=tuple(pictures))
 
 
 def lay_out(
@@ -209,7 +214,9 @@ def _repeats(ids: np.ndarray[Any, Any], chat: Chat, counts: Sequence[int]) -> np
     return repeats
 
 
-def read_pictures(conversation: Conversation, rule: PixelRule) -> Iterator[Patches]:
+def read_pictures(
+    conversation: Conversation, rule: PixelRule, alter: Alter | None = None
+) -> Iterator[Patches]:
     """Open the pictures of a row and cut them into patches, one after the other.
 
     Raises:
@@ -221,4 +228,4 @@ def read_pictures(conversation: Conversation, rule: PixelRule) -> Iterator[Patch
         if picture.size != (size.width_px, size.height_px):
             seen = f"{picture.size} decoded, {(size.width_px, size.height_px)} in the shard"
             raise RowError(Reason.IMAGE_SIZE_DIFFERS, where, seen)
-        yield cut_patches(picture, rule, where)
+        yield cut_patches(alter(index, picture) if alter else picture, rule, where)

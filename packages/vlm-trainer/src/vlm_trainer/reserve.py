@@ -114,7 +114,7 @@ def find_reserve(
         return Reserve(other, measure(ShardSet(other).headers(), how, data.exclude_ids))
     if chosen is None:
         return None
-    lengths = measure(ShardSet(split).headers(), how, data.exclude_ids, chosen.__contains__)
+    lengths = measure(ShardSet(split).headers(), how, data.exclude_ids, wanted=chosen.__contains__)
     return Reserve(split, lengths, chosen)
 
 

@@ -16,11 +16,13 @@ from vlm_trainer.chat import read_chat
 from vlm_trainer.checkpoint import step_of
 from vlm_trainer.config import TrainConfig, check_complete
 from vlm_trainer.contract import make_contract, write_contract
-from vlm_trainer.data import RenderedRows, ShardSet, find_split, method_of
+from vlm_trainer.data import RenderedRows, ShardSet, find_split, joined_split, method_of
+from vlm_trainer.epochs import epochs_of
 from vlm_trainer.errors import RowsRefused, Terminated, UsageError
+from vlm_trainer.folders import count_rows, find_splits
 from vlm_trainer.labels import LabelRule
 from vlm_trainer.launch import Processes, StopRequest, find_processes, stop_request
-from vlm_trainer.lengths import Measure, label_rule, measure, token_limit
+from vlm_trainer.lengths import Measure, label_rule, token_limit
 from vlm_trainer.measures import held_out_losses, is_stopped
 from vlm_trainer.output import METRICS, Place, begin, find_place, finish, identity
 from vlm_trainer.plan import make_plan, steps_of
@@ -39,7 +41,7 @@ class RunSummary:
     Args:
         output_dir: The folder that holds it all.
         steps: Optimizer steps in all, those before a resume included.
-        rows: Rows trained on.
+        rows: Rows that an epoch shows.
         loss: Last logged training loss; None when nothing was logged.
         seconds: Of this call.
         resumed_from: Step it went on from, 0 for a new run.
@@ -81,13 +83,10 @@ def train(config: TrainConfig, tell: Tell | None = None) -> RunSummary:
     started_s = time.monotonic()
     check_complete(config)
     processes = find_processes(os.environ, config.schedule.expect_processes)
-    say = tell or _speaker(processes)
+    say = tell or speaker(processes)
     prepared = prepare(config, processes)
     config = prepared.config  # its method is known now
-    record = identity(
-        config, prepared.split.manifest_sha256, prepared.base.identity, processes.count
-    )
-    place = find_place(Path(config.output.output_dir), record)
+    place, record = find_output(prepared)
     if place.finished:
         say(f"{place.folder}: finished already; nothing to do (another --output-dir trains anew)")
         return RunSummary(**{**place.finished, "was_finished": True})
@@ -119,7 +118,7 @@ def prepare(config: TrainConfig, processes: Processes) -> Prepared:
     """
     config = _with_method(config)
     data, model, method = config.data, config.model, str(config.learning.method)
-    split = find_split(Path(data.data), data.train_split, method)
+    splits = find_splits(data, method)
     if data.eval_split:
         find_split(Path(data.data), data.eval_split, method)
     base = find_base(model.model_name_or_path, model.model_revision, with_weights=False)
@@ -128,12 +127,24 @@ def prepare(config: TrainConfig, processes: Processes) -> Prepared:
     rule = read_rule(base.folder, min_pixels=model.min_pixels, max_pixels=model.max_pixels)
     chat = read_chat(base.folder, reads_pictures=base.reads_pictures)
     how = Measure(chat, rule, token_limit(data), label_rule(data), pairs=method == "dpo")
+    split = joined_split(splits)
     chosen = chosen_rows(config, split)
     trained = None if chosen is None else (lambda row: row not in chosen)
-    lengths = measure(ShardSet(split).headers(), how, data.exclude_ids, trained)
+    lengths = count_rows(splits, how, data, trained)
     plan = make_plan(config, lengths, processes.count)
     reserve = find_reserve(config, split, how, chosen)
     return Prepared(config, processes, split, base, how, lengths, plan, reserve)
+
+
+def find_output(prepared: Prepared) -> tuple[Place, dict[str, Any]]:
+    """Find the run's output folder, and what the run is recognised by in it.
+
+    Raises:
+        OutputError: The folder holds something else or another run.
+    """
+    config, data = prepared.config, prepared.split.manifest_sha256
+    record = identity(config, data, prepared.base.identity, prepared.processes.count)
+    return find_place(Path(config.output.output_dir), record), record
 
 
 def _with_method(config: TrainConfig) -> TrainConfig:
@@ -147,33 +158,39 @@ def _with_method(config: TrainConfig) -> TrainConfig:
 
 def _fit(prepared: Prepared, place: Place, stop: StopRequest, say: Tell) -> RunSummary:
     say("loading torch and the model; this takes some seconds")
-    from vlm_trainer.model import find_hardware, load_model, quiet_libraries
+    from vlm_trainer.model import quiet_libraries
 
-    config = prepared.config
-    schedule = config.schedule
-    hardware = find_hardware(
-        use_cpu=schedule.use_cpu,
-        bf16=schedule.bf16,
-        gradient_checkpointing=schedule.gradient_checkpointing,
-    )
     with quiet_libraries():
-        from vlm_trainer.jobs import Job
-
-        base = find_base(config.model.model_name_or_path, config.model.model_revision)
-        load = partial(load_model, base, **_loading(config, hardware))
-        model = _tuned(load(), config, say)
-        rows = RenderedRows(ShardSet(prepared.split), prepared.lengths.rows.tolist(), prepared.how)
-        job = Job(
-            config, hardware, base.folder, rows, prepared.lengths.total_rows,
-            _held_out(prepared), stop,
-        )  # fmt: skip
-        trainer = _built(job, model, load, _progress(place, prepared.processes, say))
+        trainer = make_trainer(prepared, stop, _progress(place, prepared.processes, say), say)
         _train(trainer, prepared, place, say)
         if stop:
             raise Terminated(
                 f"stopped at step {trainer.state.global_step}, saved; the same command goes on"
             )
         return _save(trainer, prepared, place, say)
+
+
+def make_trainer(prepared: Prepared, stop: StopRequest, progress: list[Any], say: Tell) -> Any:
+    """Load the model and put it, the rows and the settings into a trainer of TRL."""
+    from vlm_trainer.jobs import Job
+    from vlm_trainer.model import find_hardware, load_model
+
+    config, lengths = prepared.config, prepared.lengths
+    schedule = config.schedule
+    hardware = find_hardware(
+        use_cpu=schedule.use_cpu,
+        bf16=schedule.bf16,
+        gradient_checkpointing=schedule.gradient_checkpointing,
+    )
+    base = find_base(config.model.model_name_or_path, config.model.model_revision)
+    load = partial(load_model, base, **_loading(config, hardware))
+    model = _tuned(load(), config, say)
+    altered_by = schedule.seed if config.data.augment else None
+    shards = ShardSet(prepared.split)
+    rows = RenderedRows(shards, lengths.rows.tolist(), prepared.how, altered_by)
+    epochs = epochs_of(config, lengths, prepared.processes.count)
+    job = Job(config, hardware, base.folder, rows, epochs, _held_out(prepared), stop)
+    return _built(job, model, load, progress)
 
 
 def _loading(config: TrainConfig, hardware: Any) -> dict[str, Any]:
@@ -305,7 +322,9 @@ def _save(trainer: Any, prepared: Prepared, place: Place, say: Tell) -> RunSumma
     )
 
 
-def _speaker(processes: Processes) -> Tell:
+def speaker(processes: Processes) -> Tell:
+    """Return what writes lines to stderr, on the first process."""
+
     def speak(line: str) -> None:
         if processes.is_first:
             print(line, file=sys.stderr, flush=True)  # noqa: T201

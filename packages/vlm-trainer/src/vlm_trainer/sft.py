@@ -14,6 +14,7 @@ from transformers import AutoTokenizer, TrainerCallback
 from trl import SFTConfig, SFTTrainer
 
 from vlm_trainer.data import RenderedRows
+from vlm_trainer.epochs import Epochs
 from vlm_trainer.hooks import EpochOrder, ShardHooks, placeholder, settle
 from vlm_trainer.jobs import Job, collate_rows, make_arguments
 from vlm_trainer.loss import WeightedLoss
@@ -65,12 +66,11 @@ def _own_arguments(job: Job) -> dict[str, Any]:
 
 def _give_rows(trainer: Any, job: Job) -> EpochOrder:
     """Put our rows in the place of the placeholders, unless TRL has packed them."""
-    seed = job.config.schedule.seed
     if job.config.data.packing:
         packed = len(trainer.train_dataset)
-        return EpochOrder(range(packed), packed, seed)
+        return EpochOrder(Epochs(range(packed), packed, job.config.schedule.seed))
     trainer.train_dataset, trainer.eval_dataset = job.rows, job.held_out
-    return EpochOrder(job.rows.kept, job.total_rows, seed)
+    return EpochOrder(job.epochs, says_when=job.rows.augment is not None)
 
 
 def _held_out(job: Job, *, packing: bool) -> Dataset | None:

@@ -1,0 +1,74 @@
+"""The folders of a run: one, or a mix of several, found and counted alike."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+
+from vlm_trainer.config import DataOptions
+from vlm_trainer.data import ShardSet, Split, find_split
+from vlm_trainer.errors import RowsRefused, UsageError
+from vlm_trainer.lengths import Lengths, Measure, joined, measure
+from vlm_trainer.mixing import parse_mix
+from vlm_trainer.plan import check_trainable
+
+
+def find_splits(data: DataOptions, method: str) -> list[Split]:
+    """Find the split to train on in every folder, that of ``--data`` first.
+
+    Raises:
+        SourceError: As `find_split`, for any of them.
+        UsageError: A folder that is named twice.
+    """
+    folders = _weighted_folders(data)
+    known = [Path(folder).resolve() for folder, _ in folders]
+    for number, path in enumerate(known):
+        if path in known[:number]:
+            raise UsageError(f"{folders[number][0]}: named twice; --mix FOLDER=2 shows it twice")
+    return [find_split(Path(folder), data.train_split, method) for folder, _ in folders]
+
+
+def count_rows(
+    splits: Sequence[Split],
+    how: Measure,
+    data: DataOptions,
+    wanted: Callable[[int], bool] | None = None,
+) -> Lengths:
+    """Count the rows of all folders, as `vlm_trainer.lengths.measure` does those of one.
+
+    Args:
+        splits: Of the folders, in order.
+        how: Words, pixels and limit.
+        data: Ids to leave out, and how many rows of each folder are kept.
+        wanted: Says of a row's number over all folders whether it is counted; None counts all.
+    """
+    counts, first = [], 0
+    for split in splits:
+        own = None if wanted is None else partial(_shifted, wanted, first)
+        found = measure(ShardSet(split).headers(), how, data.exclude_ids, data.limit, own)
+        counts.append(replace(found, total_rows=split.rows) if data.limit else found)
+        first += split.rows
+    return joined(counts, _weighted_folders(data), data.limit) if data.mix else counts[0]
+
+
+def _shifted(wanted: Callable[[int], bool], first: int, row: int) -> bool:
+    return wanted(first + row)
+
+
+def check_rows(lengths: Lengths, data: DataOptions) -> None:
+    """Refuse to train on rows as `check_trainable` does, or on a mix with an empty folder.
+
+    Raises:
+        RowsRefused: Rows that cannot be trained, or a folder without one that can.
+    """
+    where = " and ".join([data.data, *(part.folder for part in lengths.parts[1:])])
+    check_trainable(lengths, data.on_refused, where, on_too_long=data.on_too_long)
+    for part in lengths.parts:
+        if not len(part.kept):
+            raise RowsRefused(f"{part.folder}: no row to train on")
+
+
+def _weighted_folders(data: DataOptions) -> list[tuple[str, float]]:
+    return [(data.data, 1.0), *map(parse_mix, data.mix)]
