@@ -304,3 +304,27 @@ def test_packed_rows_are_measured_on_packed_rows(
 
     assert list(measured(tmp_path / "out")) == [2, 4]
     assert all(0 < loss < 20 for loss in measured(tmp_path / "out").values())
+
+
+@pytest.mark.slow
+def test_a_full_tuning_on_pairs_keeps_its_best_step_and_says_it_in_its_words(
+    tmp_path: Path, rows: Any
+) -> None:
+    wrong = rows.shade_pairs(range(8, 12))
+    for row in wrong:  # what is learned makes these worse
+        row["chosen"], row["rejected"] = row["rejected"], row["chosen"]
+    splits = {"train": rows.shade_pairs(range(8)), "test": wrong}
+    data, output = rows.write_import(tmp_path / "data", splits, layout="pair"), tmp_path / "out"
+    options = {"tuning": "full", "learning_rate": 1e-4, "eval_split": "test", "eval_steps": 1}
+
+    summary = train(config(data, output, **options, keep_best=True, save_total_limit=1), silent)
+
+    best, name = summary.best_step, "model.safetensors"
+    assert best is not None
+    assert best < summary.steps == 4
+    assert (output / name).read_bytes() == (output / f"checkpoint-{best}" / name).read_bytes()
+    assert len(list(output.glob("checkpoint-*"))) == 2
+    card = (output / "README.md").read_text()
+    assert "Trained to prefer the chosen over the rejected answer" in card
+    assert "| held-out right choices | " in card
+    assert f"| step that was kept | {best} |" in card

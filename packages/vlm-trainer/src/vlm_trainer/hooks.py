@@ -169,7 +169,6 @@ class ShardHooks(Trainer):  # framework hooks only; stands before a trainer of T
         folder = Path(str(output_dir or self.args.output_dir))
         # A pickle that nothing of ours reads, and nobody should.
         (folder / "training_args.bin").unlink(missing_ok=True)
-        (folder / "README.md").unlink(missing_ok=True)  # PEFT's, which tells nothing
         name_base(folder, self.base_name)
 
     def create_model_card(self, *_args: Any, **_options: Any) -> None:
