@@ -28,6 +28,7 @@ ROOT = Path(__file__).resolve().parent
 CONSTRAINTS = ROOT / "constraints" / "dev.txt"
 VENV = ROOT / ".venv"
 WORKSHOP = ROOT / ".nox"
+CUDA_DEVICE = Path("/dev/nvidiactl")
 SCRIPTS = "Scripts" if os.name == "nt" else "bin"
 
 PACKAGES = ("vlm-datakit", "vlm-trainer")
@@ -186,7 +187,7 @@ except ModuleNotFoundError:
 
 def torch_choice() -> str:
     """Return the key of TORCH_TRIES for this machine, or what VLM_TORCH insists on."""
-    is_linux_without_cuda = sys.platform == "linux" and not Path("/dev/nvidiactl").exists()
+    is_linux_without_cuda = sys.platform == "linux" and not CUDA_DEVICE.exists()
     choice = os.environ.get("VLM_TORCH") or ("auto-cpu" if is_linux_without_cuda else "default")
     if choice not in TORCH_TRIES:
         sys.exit(f"VLM_TORCH={choice}: expected cpu, default or skip")
@@ -356,6 +357,9 @@ def bench(session: nox.Session) -> None:
     """Run all benchmarks; what follows ``--`` goes to each of them."""
     prepare()
     for benchmark in sorted((ROOT / "benchmarks").glob("*.py")):
+        if benchmark.name.startswith("gpu_") and not CUDA_DEVICE.exists():
+            say(f"{benchmark.name} is left out: no CUDA device here")
+            continue
         run(session, "python", str(benchmark), *session.posargs)
 
 

@@ -16,6 +16,7 @@ import pytest
 pytestmark = pytest.mark.slow
 BUILD = runpy.run_path(str(Path(__file__).parents[1] / "trainer" / "conftest.py"))
 STEPS = 160
+SWITCHES = ("--use-cpu", "--eval-on-start", "--keep-best")
 
 
 def start(data: Path, output: Path, *launcher: str) -> subprocess.Popen[str]:
@@ -28,10 +29,12 @@ def start(data: Path, output: Path, *launcher: str) -> subprocess.Popen[str]:
         "--per-device-train-batch-size": 4,
         "--gradient-accumulation-steps": 1,
         "--lora-dropout": 0.1,
+        "--eval-share": 0.1,
+        "--eval-steps": 20,
     }
     words = [str(word) for pair in flags.items() for word in pair]
     return subprocess.Popen(
-        [*(launcher or [sys.executable]), "-m", "vlm_trainer", *words, "--use-cpu"],
+        [*(launcher or [sys.executable]), "-m", "vlm_trainer", *words, *SWITCHES],
         env={**os.environ, "OMP_NUM_THREADS": "1", "PYTHONUNBUFFERED": "1"},
         stderr=subprocess.PIPE,
         text=True,
@@ -81,12 +84,15 @@ def test_killed_stopped_and_resumed_runs_end_in_the_bytes_of_an_undisturbed_one(
     assert stopped.returncode == 143, said
     assert "saved; the same command goes on" in said
     assert "going on from" in finish(data, output)
-    name = "adapter_model.safetensors"
-    assert (output / name).read_bytes() == (whole / name).read_bytes()
-    lines = (output / "metrics.jsonl").read_text().splitlines()
-    steps = [json.loads(line)["step"] for line in lines]
-    assert steps == sorted(set(steps))
-    assert steps[-1] == STEPS
+    for name in ("adapter_model.safetensors", "held-out.json", "README.md"):
+        assert (output / name).read_bytes() == (whole / name).read_bytes()
+    ended = [json.loads((folder / "finished.json").read_text()) for folder in (output, whole)]
+    assert ended[0]["best_step"] == ended[1]["best_step"]
+    lines = [json.loads(line) for line in (output / "metrics.jsonl").read_text().splitlines()]
+    for loss in ("loss", "eval_loss"):
+        steps = [line["step"] for line in lines if loss in line]
+        assert steps == sorted(set(steps))
+        assert steps[-1] == STEPS
 
 
 def test_a_child_whose_launcher_goes_away_saves_and_stops(tmp_path: Path, data: Path) -> None:

@@ -60,6 +60,7 @@ def test_a_printed_config_reads_back(tmp_path: Path) -> None:
     ("arguments", "code", "words"),
     [
         (["--config", "none.yaml"], 2, "none.yaml: cannot be read"),
+        (["my_own.yaml"], 2, "a config is named by its option: --config my_own.yaml"),
         (["--learning-rte", "1"], 2, "No such option"),
         (["--lora-scope", "all"], 2, "choose from language, vision, merger"),
         (["plan", "--data", "d"], 2, "which model and data?"),

@@ -71,6 +71,7 @@ def make_trainer(data: Path, output: Path, **options: Any) -> tuple[Any, Any]:
     import torch
 
     from vlm_trainer.dpo import build_pair_trainer
+    from vlm_trainer.epochs import epochs_of
     from vlm_trainer.jobs import Job
     from vlm_trainer.launch import Processes, StopRequest
     from vlm_trainer.lora import add_adapter
@@ -81,8 +82,9 @@ def make_trainer(data: Path, output: Path, **options: Any) -> tuple[Any, Any]:
     base = find_base("tiny")
     rows = RenderedRows(ShardSet(prepared.split), prepared.lengths.rows.tolist(), prepared.how)
     hardware = find_hardware(use_cpu=True)
+    epochs = epochs_of(prepared.config, prepared.lengths, 1)
     stop = StopRequest(watch_parent=False)
-    job = Job(prepared.config, hardware, base.folder, rows, len(rows), None, stop)
+    job = Job(prepared.config, hardware, base.folder, rows, epochs, None, stop)
     with quiet_libraries(), torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
         model = add_adapter(load_model(base, dtype="float32"), prepared.config.lora)

@@ -109,3 +109,26 @@ def test_a_saved_adapter_names_its_base_as_given(tmp_path: Path, tiny_folder: Pa
     assert config["base_model_name_or_path"] == "owner/model"
     assert config["target_modules"] == target_pattern(["language"])
     assert not (tmp_path / "README.md").exists()
+
+
+@pytest.mark.parametrize(
+    ("scope", "tower_asks"),
+    [(("language",), False), (("merger",), False), (("language", "vision"), True)],
+)
+def test_checkpointing_goes_back_through_a_tower_only_if_it_learns(
+    tiny_folder: Path, scope: tuple[str, ...], tower_asks: bool
+) -> None:
+    import torch
+
+    with quiet_libraries():
+        base = load_model(find_base(str(tiny_folder)), dtype="float32")
+        model = add_adapter(base, LoraOptions(lora_scope=scope))
+        model.enable_input_require_grads()
+    tower = model.get_base_model().model.visual
+    asked = []
+    tower.blocks[-1].register_forward_hook(lambda *found: asked.append(found[-1].requires_grad))
+
+    seen = tower(torch.zeros(4, 3 * 2 * 14 * 14), torch.tensor([[1, 2, 2]])).pooler_output
+
+    assert asked == [tower_asks]
+    assert seen.requires_grad == (scope != ("language",))

@@ -46,6 +46,26 @@ def test_a_person_reads_what_was_trained_on_what() -> None:
     assert "secret" not in card  # no place on a disk
 
 
+def test_a_run_on_pairs_has_its_own_words() -> None:
+    settings = {"method": "dpo", "beta": 0.1, "dpo_loss": ["sigmoid"], "train_on": "assistant"}
+    card = model_card(replace(FACTS, settings=settings))
+    plain = model_card(replace(FACTS, settings={**settings, "method": "sft"}))
+
+    assert "Trained to prefer the chosen over the rejected answer of each pair" in card
+    assert "| pairs | 1,200, with 1,200 pictures |" in card
+    assert "| dpo_loss | `['sigmoid']` |" in card
+    assert "train_on" not in card
+    assert yaml.safe_load(card.split("---\n", 2)[1])["tags"] == ["vlm-trainer", "lora", "dpo"]
+    assert "Trained to give the answers of its data" in plain
+    assert "beta" not in plain
+
+
+def test_a_base_without_a_name_on_the_hub_is_not_named_to_it() -> None:
+    head = model_card(replace(FACTS, base="my-model")).split("---\n", 2)[1]
+
+    assert "base_model" not in yaml.safe_load(head)
+
+
 def test_a_name_cannot_break_the_card() -> None:
     card = model_card(replace(FACTS, data="a | b\n---\nlicense: mit"))
 

@@ -14,7 +14,12 @@ from vlm_trainer.curve import loss_svg, smoothed
 from vlm_trainer.errors import RowsRefused
 from vlm_trainer.labels import LabelRule
 from vlm_trainer.lengths import Measure, measure
-from vlm_trainer.plan import check_trainable, make_plan, plan_lines, steps_of
+from vlm_trainer.plan import (
+    check_trainable,
+    make_plan,
+    plan_lines,
+    steps_of,
+)
 from vlm_trainer.shrink import TokenLimit
 from vlm_trainer.sizes import PixelRule
 

@@ -49,8 +49,10 @@ def finished(tmp_path_factory: pytest.TempPathFactory, rows: Any) -> tuple[Path,
     folder = tmp_path_factory.mktemp("run")
     splits = {"train": rows.digit_rows(range(24)), "test": rows.digit_rows(range(24, 32))}
     data = rows.write_import(folder / "data", splits)
-    summary = train(config(data, folder / "out", eval_split="test", eval_steps=1), silent)
+    said: list[str] = []
+    summary = train(config(data, folder / "out", eval_split="test", eval_steps=1), said.append)
     assert (summary.steps, summary.rows, summary.was_finished) == (2, 24, False)
+    assert (summary.gpu_peak_bytes, [line for line in said if "GPU" in line]) == (None, [])
     return data, folder / "out"
 
 
@@ -295,3 +297,17 @@ def test_a_resumed_run_ends_in_the_same_bytes(digits: Path, tmp_path: Path) -> N
     assert summary.resumed_from == 4
     name = "adapter_model.safetensors"
     assert (cut / name).read_bytes() == (whole / name).read_bytes()
+
+
+def test_checkpointing_changes_no_gradient(digits: Path, tmp_path: Path) -> None:
+    from safetensors.numpy import load_file
+
+    found = []
+    for name, is_on in (("with", True), ("without", False)):
+        options = {"lora_scope": ("language", "merger"), "gradient_checkpointing": is_on}
+        train(config(digits, tmp_path / name, learning_rate=1e-2, **options), silent)
+        found.append(load_file(tmp_path / name / "adapter_model.safetensors"))
+
+    assert found[0].keys() == found[1].keys()
+    for key, values in found[0].items():
+        assert values == pytest.approx(found[1][key], abs=1e-5), key

@@ -27,6 +27,8 @@ class TrainByDefault(click.Group):
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """Put ``train`` before the options when no command stands there."""
         first = args[0] if args else ""
+        if first.endswith((".yaml", ".yml")):
+            raise click.UsageError(f"a config is named by its option: --config {first}")
         named = first in ("--help", "--version") or (first and not first.startswith("-"))
         return super().parse_args(ctx, args if named else ["train", *args])
 
@@ -109,22 +111,25 @@ def _rehearsed(config: TrainConfig) -> Any:
 
 @cli.command("plan", context_settings=DASHES)
 @config_options
+@click.option(
+    "--rate", type=click.FloatRange(min=0, min_open=True), metavar="TOKENS_PER_S",
+    help="Say how long the run takes when all devices together train so many tokens a second.",
+)  # fmt: skip
 @click.option("--json", "as_json", is_flag=True, help="Print the plan as JSON on stdout.")
-def plan_command(*, config_file: Path | None, as_json: bool, **flags: Any) -> None:
-    """Count rows, tokens and steps of a training, without torch or a GPU."""
-    from vlm_trainer.folders import check_rows
+def plan_command(
+    *, config_file: Path | None, rate: float | None, as_json: bool, **flags: Any
+) -> None:
+    """Count rows, tokens, steps and memory of a training, without torch or a GPU."""
     from vlm_trainer.launch import Processes
-    from vlm_trainer.plan import plan_lines
     from vlm_trainer.run import prepare
 
     config = _config(config_file, flags)
     _check_planned(config)
     prepared = prepare(config, Processes(config.schedule.expect_processes or 1))
-    lines = plan_lines(prepared.plan, prepared.lengths, prepared.config, prepared.how.rule)
-    click.echo(json.dumps(asdict(prepared.plan)) if as_json else "\n".join(lines))
+    click.echo(json.dumps(prepared.facts(rate)) if as_json else "\n".join(prepared.lines(rate)))
     for row in prepared.lengths.refused:
         click.echo(f"refused {row}", err=True)
-    check_rows(prepared.lengths, config.data)
+    prepared.check()
 
 
 def model_options(command: Callable[..., None]) -> Callable[..., None]:

@@ -90,6 +90,9 @@ class DataOptions:
     )  # fmt: skip
     train_split: str = option(str, "train", "Split to train on.")
     eval_split: str | None = option(str, None, "Split whose loss is measured while training.")
+    eval_share: float | None = option(
+        float, None, "Instead: share of train_split held out by contents, between 0 and 1."
+    )
     max_length: int | None = option(
         int, None, "Longest row in tokens. Rows are never cut; longer ones are refused."
     )
@@ -155,6 +158,16 @@ class OutputOptions:
     save_total_limit: int = option(int, 2, "Whole checkpoints kept.")
     logging_steps: int = option(int, 10, "Steps between lines of metrics.jsonl.")
     eval_steps: int | None = option(int, None, "Steps between measures; default: each epoch.")
+    eval_on_start: bool = option(
+        bool, default=False, text="Measure before training too: step 0 of metrics.jsonl."
+    )
+    early_stopping: int | None = option(
+        int, None, "End after so many measures without a better held-out loss."
+    )
+    early_stopping_threshold: float = option(float, 0.0, "How much lower is better.")
+    keep_best: bool = option(
+        bool, default=False, text="Keep the step with the lowest held-out loss: it is the result."
+    )
     report_to: str = option(str, "none", "Passed to transformers: wandb, tensorboard, ...")
 
 
@@ -228,6 +241,7 @@ AT_LEAST = {  # key: smallest value
     "save_steps": 1, "save_total_limit": 1, "logging_steps": 1, "eval_steps": 1,
     "learning_rate": 0, "num_train_epochs": 0, "warmup_steps": 0, "max_grad_norm": 0,
     "weight_decay": 0, "lora_dropout": 0, "seed": 0, "json_focus": 0, "limit": 1,
+    "early_stopping": 1, "early_stopping_threshold": 0,
 }  # fmt: skip
 
 
@@ -251,6 +265,7 @@ def _check(config: TrainConfig) -> None:
         raise UsageError(f"on_too_long {data.on_too_long} needs max_length, the longest row")
     _check_packing(data)
     _check_weights(data, config.trainer)
+    _check_held_out(data, config.output)
     if config.schedule.max_steps < 1 and config.schedule.num_train_epochs <= 0:
         raise UsageError("nothing to train: give max_steps or num_train_epochs above 0")
 
@@ -280,6 +295,23 @@ def _check_weights(data: DataOptions, trainer: Mapping[str, Any]) -> None:
     for key, plain in (("loss_type", "nll"), ("label_smoothing_factor", 0)):
         if trainer.get(key, plain) != plain:
             raise UsageError(f"{weighing} weighs tokens; trainer: {key} {trainer[key]} does not")
+
+
+def _check_held_out(data: DataOptions, output: OutputOptions) -> None:
+    if data.eval_share is not None and not 0 < data.eval_share < 1:
+        raise UsageError(f"eval_share is {data.eval_share:g}; it must be between 0 and 1")
+    if data.eval_share is not None and data.mix:
+        raise UsageError(
+            "eval_share and mix: a picture held out of one folder may stand in another; "
+            "give eval_split"
+        )
+    if data.eval_share is not None and data.eval_split:
+        raise UsageError("eval_share and eval_split: held-out rows come from one of them")
+    if output.early_stopping_threshold and output.early_stopping is None:
+        raise UsageError("early_stopping_threshold needs early_stopping, the measures to wait")
+    for key in ("eval_on_start", "early_stopping", "keep_best"):
+        if getattr(output, key) and not data.eval_split and data.eval_share is None:
+            raise UsageError(f"{key} needs held-out rows: give eval_split or eval_share")
 
 
 def _check_method(model: ModelOptions, learning: LearningOptions) -> None:

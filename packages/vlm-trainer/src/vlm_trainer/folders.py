@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -29,11 +29,21 @@ def find_splits(data: DataOptions, method: str) -> list[Split]:
     return [find_split(Path(folder), data.train_split, method) for folder, _ in folders]
 
 
-def count_rows(splits: Sequence[Split], how: Measure, data: DataOptions) -> Lengths:
-    """Count the rows of all folders, as `vlm_trainer.lengths.measure` does those of one."""
+def count_rows(
+    splits: Sequence[Split], how: Measure, data: DataOptions, chosen: Collection[int] | None = None
+) -> Lengths:
+    """Count the rows of all folders, as `vlm_trainer.lengths.measure` does those of one.
+
+    Args:
+        splits: Of ``--data`` first.
+        how: Words, pixels and limit.
+        data: Folders, weights, ids to leave out.
+        chosen: Rows of a single folder that are held out.
+    """
+    wanted = None if chosen is None else (lambda row: row not in chosen)
     counts = []
     for split in splits:
-        found = measure(ShardSet(split).headers(), how, data.exclude_ids, data.limit)
+        found = measure(ShardSet(split).headers(), how, data.exclude_ids, wanted, data.limit)
         counts.append(replace(found, total_rows=split.rows) if data.limit else found)
     return joined(counts, _weighted_folders(data), data.limit) if data.mix else counts[0]
 

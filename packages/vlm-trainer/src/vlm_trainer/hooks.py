@@ -16,12 +16,14 @@ from transformers import Trainer, TrainerCallback
 from transformers.trainer_callback import PrinterCallback
 
 from vlm_trainer.checkpoint import mark_whole, rotate
+from vlm_trainer.config import OutputOptions
 from vlm_trainer.data import Showing
 from vlm_trainer.epochs import Epochs
 from vlm_trainer.errors import RowsRefused
 from vlm_trainer.jobs import Job
 from vlm_trainer.launch import StopRequest
 from vlm_trainer.lora import name_base
+from vlm_trainer.measures import best_of, held_out_losses, is_stopped
 from vlm_trainer.plan import steps_per_epoch
 
 
@@ -68,6 +70,29 @@ class StepHooks(TrainerCallback):  # a framework hook
             control.should_save = control.should_training_stop = True
 
 
+class HeldOutHooks(TrainerCallback):  # a framework hook
+    """Saves what the held-out loss calls better, and ends the run when it gets no better.
+
+    The stock callback for it keeps a count that a resume forgets; here the log is asked.
+    """
+
+    def __init__(self, output: OutputOptions) -> None:
+        self.output = output
+
+    def on_train_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:  # noqa: ARG002
+        """Take the intervals of this start: a checkpoint brings its own."""
+        state.compute_steps(args, state.max_steps)
+
+    def on_evaluate(self, args: Any, state: Any, control: Any, **_: Any) -> None:  # noqa: ARG002
+        """Judge the loss just measured."""
+        output, log = self.output, state.log_history
+        best = best_of(held_out_losses(log))
+        if output.keep_best and best and best.step == state.global_step:
+            control.should_save = True
+        if is_stopped(log, output.early_stopping, output.early_stopping_threshold):
+            control.should_save = control.should_training_stop = True
+
+
 class Unsaved(TrainerCallback):  # a framework hook
     """Takes back the wish to save or to measure: for a step that is only tried."""
 
@@ -84,6 +109,7 @@ class ShardHooks(Trainer):  # framework hooks only; stands before a trainer of T
     order: EpochOrder
     keep_checkpoints: int
     base_name: str
+    keep_best: bool
 
     def _get_train_sampler(self, _train_dataset: Any = None) -> EpochOrder:
         return self.order
@@ -97,6 +123,13 @@ class ShardHooks(Trainer):  # framework hooks only; stands before a trainer of T
         _check_whole(inputs)
         return super().prediction_step(model, inputs, *rest, **options)
 
+    def evaluate(self, *args: Any, **options: Any) -> dict[str, float]:
+        """Measure without touching chance: dropout goes on as if nobody had looked."""
+        devices = [self.args.device] if self.args.device.type == "cuda" else []
+        with torch.random.fork_rng(devices=devices):
+            measured: dict[str, float] = super().evaluate(*args, **options)
+        return measured
+
     def _save_checkpoint(self, model: Any, trial: Any) -> None:
         folder = Path(str(self.args.output_dir)) / f"checkpoint-{self.state.global_step}"
         if self.args.should_save:
@@ -105,8 +138,9 @@ class ShardHooks(Trainer):  # framework hooks only; stands before a trainer of T
         self.accelerator.wait_for_everyone()
         if self.args.should_save:
             mark_whole(folder, self._facts())
-            best = self.state.best_model_checkpoint
-            rotate(folder.parent, keep=self.keep_checkpoints, best=Path(best) if best else None)
+            best = best_of(held_out_losses(self.state.log_history)) if self.keep_best else None
+            kept = folder.with_name(f"checkpoint-{best.step}") if best else None
+            rotate(folder.parent, keep=self.keep_checkpoints, best=kept)
         self.accelerator.wait_for_everyone()
 
     def _load_from_checkpoint(self, resume_from_checkpoint: str, model: Any = None) -> None:
@@ -135,6 +169,7 @@ class ShardHooks(Trainer):  # framework hooks only; stands before a trainer of T
         folder = Path(str(output_dir or self.args.output_dir))
         # A pickle that nothing of ours reads, and nobody should.
         (folder / "training_args.bin").unlink(missing_ok=True)
+        (folder / "README.md").unlink(missing_ok=True)  # PEFT's, which tells nothing
         name_base(folder, self.base_name)
 
     def create_model_card(self, *_args: Any, **_options: Any) -> None:
@@ -154,8 +189,13 @@ def settle(trainer: Any, job: Job, order: EpochOrder, callbacks: Sequence[Traine
     trainer.order = order
     trainer.base_name = job.config.model.model_name_or_path
     trainer.keep_checkpoints = job.config.output.save_total_limit
+    output, processes = job.config.output, trainer.args.world_size
+    trainer.keep_best = output.keep_best
+    trainer.args.eval_steps = output.eval_steps or steps_per_epoch(
+        job.config.schedule, len(order), processes
+    )
     trainer.remove_callback(PrinterCallback)
-    for callback in (StepHooks(order, job.stop), *callbacks):
+    for callback in (StepHooks(order, job.stop), HeldOutHooks(output), *callbacks):
         trainer.add_callback(callback)
     for parameter in trainer.model.parameters():
         # TRL makes the adapter of a quantised base bfloat16, where steps of 1e-5 are lost.

@@ -19,7 +19,8 @@ from vlm_trainer.settings import typed_trainer_fields
 OWN_FIELDS = frozenset(  # what this package decides by itself; labels and rows come rendered
     {
         "assistant_only_loss", "completion_only_loss", "dataset_kwargs", "dataset_num_proc",
-        "dataset_text_field", "pad_to_multiple_of", "padding_free",
+        "dataset_text_field", "eval_strategy", "load_best_model_at_end", "pad_to_multiple_of",
+        "padding_free",
         "precompute_ref_batch_size", "precompute_ref_log_probs", "ref_model_mixup_alpha",
         "ref_model_sync_steps", "remove_unused_columns", "resume_from_checkpoint",
         "save_strategy", "shuffle_dataset", "sync_ref_model", "train_sampling_strategy",
@@ -93,7 +94,7 @@ def _shared_arguments(job: Job) -> dict[str, Any]:
         "save_total_limit": None,  # ours: old ones go only after the new one is whole
         "logging_first_step": True,
         "logging_nan_inf_filter": False,  # a NaN must be seen
-        "eval_strategy": ("steps" if output.eval_steps else "epoch") if job.held_out else "no",
+        "eval_strategy": "steps" if job.held_out else "no",  # an epoch is so many, see `settle`
         "max_length": None,
         "remove_unused_columns": False,
         "ddp_find_unused_parameters": sees and job.rows.how.chat.image_token_id is not None,

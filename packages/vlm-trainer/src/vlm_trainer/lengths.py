@@ -7,7 +7,7 @@ before a model is loaded, and the number of steps and tokens is a fact, not a gu
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -92,6 +92,7 @@ class Lengths:
         shrunk: Kept rows that fit because their pictures were made smaller.
         shrunk_to: The smallest ``max_pixels`` among these, 0 when there are none.
         unread_flags: Kept rows whose flags want other messages trained than are.
+        patches: Of the row that shows most, before they are merged into tokens.
         parts: The folders of a mix, whose rows are numbered one folder after another; none for a
             single one.
     """
@@ -107,6 +108,7 @@ class Lengths:
     shrunk: int = 0
     shrunk_to: int = 0
     unread_flags: int = 0
+    patches: int = 0
     parts: tuple[Part, ...] = ()
 
     @property
@@ -129,6 +131,7 @@ def measure(
     conversations: Iterable[Conversation],
     how: Measure,
     exclude_ids: Sequence[str] = (),
+    wanted: Callable[[int], bool] | None = None,
     limit: int | None = None,
 ) -> Lengths:
     """Count the tokens of every row, exactly as training will see them.
@@ -137,11 +140,11 @@ def measure(
         conversations: Without pictures is enough; sizes are used.
         how: Words, pixels and limit.
         exclude_ids: Rows left out on request.
+        wanted: Says of a row's number whether it is counted; None counts all.
         limit: Rows to keep at most: those after them are not looked at.
 
     Returns:
-        Counts of the kept rows; rows that cannot be trained are in ``refused``, with
-        the reasons of `vlm_trainer.render.lay_out` and ``row-too-long``.
+        Counts of the kept rows; the others are in ``refused``, by the reasons of `how`.
     """
     kept: list[tuple[int, ...]] = []
     refused: list[Refused] = []
@@ -152,6 +155,8 @@ def measure(
     for row, conversation in enumerate(conversations):
         if conversation.id in unwanted:
             excluded.append(conversation.id)
+            continue
+        if wanted and not wanted(row):
             continue
         try:
             kept.append((row, *count(conversation, how)))
@@ -170,13 +175,13 @@ def _as_lengths(
 ) -> Lengths:
     import numpy as np
 
-    counts = np.asarray(kept, dtype=np.int64).reshape(-1, 7).T
+    counts = np.asarray(kept, dtype=np.int64).reshape(-1, 8).T
     shrunk = counts[4][counts[4] > 0]
     return Lengths(
         rows=counts[0],
         tokens=counts[1],
         trained=counts[2],
-        widths=counts[6],
+        widths=counts[7],
         images=int(counts[3].sum()),
         total_rows=total_rows,
         refused=tuple(refused),
@@ -184,6 +189,7 @@ def _as_lengths(
         shrunk=len(shrunk),
         shrunk_to=int(shrunk.min()) if len(shrunk) else 0,
         unread_flags=int(counts[5].sum()),
+        patches=int(counts[6].max(initial=0)),
     )
 
 
@@ -221,6 +227,7 @@ def joined(
         shrunk=sum(counts.shrunk for counts in lengths),
         shrunk_to=min((counts.shrunk_to for counts in lengths if counts.shrunk), default=0),
         unread_flags=sum(counts.unread_flags for counts in lengths),
+        patches=max((counts.patches for counts in lengths), default=0),
         parts=parts,
     )
 
@@ -258,6 +265,7 @@ def _count(conversation: Conversation, how: Measure) -> tuple[int, ...]:
         len(conversation.image_sizes),
         laid_out.shrunk_to or 0,
         has_unread_flags(conversation, how.labels.train_on),
+        _patches(laid_out, how),
         len(laid_out.ids),
     )
 
@@ -272,5 +280,11 @@ def _count_pair(conversation: Conversation, how: Measure) -> tuple[int, ...]:
         len(conversation.image_sizes),
         pair.chosen.shrunk_to or 0,
         False,
+        _patches(pair.chosen, how),
         max(len(side.ids) for side in sides),
     )
+
+
+def _patches(laid_out: Rendered, how: Measure) -> int:
+    seen = int((laid_out.ids == how.chat.image_token_id).sum())
+    return seen * how.rule.merge_size**2

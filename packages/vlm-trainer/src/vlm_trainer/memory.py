@@ -60,6 +60,7 @@ class Training:
         batch_patches: Patches of its pictures, before they are merged into tokens.
         checkpointing: Whether activations are computed again on the way back.
         quantize_vision: Whether vision tower and merger are quantised, too.
+        with_reference: Whether a second, frozen copy of a fully tuned model stands beside it.
     """
 
     precision: str = "bf16"
@@ -69,6 +70,7 @@ class Training:
     batch_patches: int = 0
     checkpointing: bool = True
     quantize_vision: bool = False
+    with_reference: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,7 +171,8 @@ def memory_of(config: Mapping[str, Any], training: Training) -> Memory | None:
     activations = _activations(config, training)
     if not training.lora_r:  # float32 weights are what is trained
         values = sum(weight.values for weight in weights)
-        return Memory(0, _FLOAT * values, _FLOAT * values, _ADAMW * values, activations)
+        reference = _FLOAT * values if training.with_reference else 0
+        return Memory(reference, _FLOAT * values, _FLOAT * values, _ADAMW * values, activations)
     values = adapter_values(weights, training)
     return Memory(base, _FLOAT * values, _FLOAT * values, _ADAMW * values, activations)
 
@@ -219,19 +222,23 @@ def _activations(config: Mapping[str, Any], training: Training) -> int:
 
 
 def memory_lines(config: Mapping[str, Any], training: Training) -> list[str]:
-    """Say it to a person, in GiB."""
+    """Say it to a person."""
     found = memory_of(config, training)
     if found is None:
         return []
     parts = {
-        "base weights": found.weights,
+        "base weights" if training.lora_r else "reference": found.weights,
         "trained": found.trained,
         "gradients": found.gradients,
         "optimizer": found.optimizer,
     }
-    words = ", ".join(f"{name} {size / 2**30:.1f}" for name, size in parts.items() if size)
+    words = ", ".join(f"{name} {_amount(size)}" for name, size in parts.items() if size)
     return [
-        f"memory  {words} GiB; activations about {found.activations / 2**30:.1f} GiB "
-        f"(estimate, {training.batch_tokens:,} tokens a batch); "
-        f"together about {found.total / 2**30:.0f} GiB on a device"
+        f"memory  {words}; activations about {_amount(found.activations)} "
+        f"(estimate, {training.batch_tokens:,} tokens in the largest batch); "
+        f"together about {_amount(found.total)} on a device"
     ]
+
+
+def _amount(size: int) -> str:
+    return f"{size / 2**30:.1f} GiB" if size >= 2**30 else f"{size / 2**20:.1f} MiB"

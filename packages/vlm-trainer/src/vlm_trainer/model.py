@@ -106,6 +106,14 @@ def _kept_trainable(model: Any) -> Any:
     return model
 
 
+def gpu_peak_bytes() -> int | None:
+    """Return the most that tensors of this process took on its GPU; None where none was used."""
+    import torch
+
+    has_run = torch.cuda.is_initialized()  # type: ignore[no-untyped-call]
+    return torch.cuda.max_memory_allocated() if has_run else None
+
+
 @contextlib.contextmanager
 def quiet_libraries() -> Iterator[None]:
     """Silence what the libraries say about themselves; their errors still come through."""

@@ -24,6 +24,8 @@ FREE_KEYS = frozenset(
         "per_device_eval_batch_size", "report_to", "save_steps", "save_total_limit",
     }
 )  # fmt: skip
+# These too, unless the held-out loss decides what the run ends in.
+MEASURE_KEYS = frozenset({"eval_steps", "per_device_eval_batch_size"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +48,9 @@ def identity(config: TrainConfig, data_sha256: str, model: str, processes: int) 
 
     Folders may move, so a mix is known by its manifests, in order, and their weights.
     """
-    settings = {key: value for key, value in to_flat(config).items() if key not in FREE_KEYS}
+    decides = config.output.keep_best or config.output.early_stopping
+    free = FREE_KEYS - MEASURE_KEYS if decides else FREE_KEYS
+    settings = {key: value for key, value in to_flat(config).items() if key not in free}
     if config.data.mix:
         settings["weights"] = [weight for _, weight in map(parse_mix, config.data.mix)]
     return {"data": data_sha256, "model": model, "processes": processes, "settings": settings}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from vlm_trainer.config import DataOptions, ScheduleOptions, TrainConfig
@@ -102,9 +103,13 @@ def steps_of(schedule: ScheduleOptions, rows: int, processes: int) -> int:
 
 
 def plan_lines(
-    plan: TrainPlan, lengths: Lengths, config: TrainConfig, rule: PixelRule
+    plan: TrainPlan,
+    lengths: Lengths,
+    config: TrainConfig,
+    rule: PixelRule,
+    more: Sequence[str] = (),
 ) -> list[str]:
-    """Say the plan to a person."""
+    """Say the plan to a person, and ``more`` lines before its histogram."""
     left_out = f", {len(lengths.excluded)} left out" if lengths.excluded else ""
     refused = f", {sum(plan.refused.values())} refused" if plan.refused else ""
     lines = [
@@ -119,6 +124,7 @@ def plan_lines(
         lines += pixel_lines(rule)
     lines += _row_lines(lengths, config.data)
     lines += [f"method  {_method(config)}", f"tuning  {_tuning(config)}"]
+    lines += more
     if plan.rows:
         lines += ["", "tokens a row    rows", *histogram(lengths.tokens)]
     return lines
@@ -135,7 +141,11 @@ def _method(config: TrainConfig) -> str:
 
 
 def _row(config: TrainConfig) -> str:
-    return "pair (both answers)" if config.learning.method == "dpo" else "row"
+    return (
+        "pair (both sides, of which each may have max_length)"
+        if config.learning.method == "dpo"
+        else "row"
+    )
 
 
 def _tuning(config: TrainConfig) -> str:

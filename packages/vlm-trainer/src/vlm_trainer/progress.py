@@ -37,7 +37,7 @@ class Progress(TrainerCallback):  # a framework hook
 
     def on_train_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:  # noqa: ARG002
         """Drop lines of steps that will be trained again, and open the bar."""
-        keep_steps(self.folder / METRICS, state.global_step)
+        keep_steps(self.folder / METRICS, state.global_step or -1)  # step 0 is measured again
         if sys.stderr.isatty():
             self._open_bar(state.max_steps, state.global_step)
 

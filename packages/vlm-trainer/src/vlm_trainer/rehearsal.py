@@ -15,13 +15,11 @@ from typing import Any
 
 from vlm_trainer.config import TrainConfig, check_complete
 from vlm_trainer.epochs import step_rows
-from vlm_trainer.folders import check_rows
 from vlm_trainer.launch import StopRequest, find_processes
 from vlm_trainer.lengths import Lengths
 from vlm_trainer.output import check_writable
-from vlm_trainer.plan import plan_lines
+from vlm_trainer.prepared import Prepared
 from vlm_trainer.run import (
-    Prepared,
     find_output,
     make_trainer,
     prepare,
@@ -66,9 +64,9 @@ def rehearse(config: TrainConfig, tell: Callable[[str], None] | None = None) -> 
     say = tell or speaker(processes)
     prepared = prepare(config, processes)
     place, _ = find_output(prepared)
-    check_rows(prepared.lengths, prepared.config.data)
+    prepared.check()
     check_writable(place.folder)
-    for line in plan_lines(prepared.plan, prepared.lengths, prepared.config, prepared.how.rule):
+    for line in prepared.lines():
         say(line)
     loss, peak_gib = _step(_one_step(prepared), say)
     rows = min(step_rows(config, processes.count), len(prepared.lengths.rows))
@@ -89,6 +87,7 @@ def _step(prepared: Prepared, say: Callable[[str], None]) -> tuple[float, float 
         from vlm_trainer.hooks import Unsaved
 
         output = replace(config.output, output_dir=folder, report_to="none", logging_steps=1)
+        output = replace(output, eval_on_start=False)
         trial = replace(prepared, config=replace(config, output=output))
         trainer = make_trainer(trial, StopRequest(watch_parent=False), [Unsaved()], say)
         loss = trainer.train().training_loss

@@ -11,21 +11,24 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from vlm_trainer.base_model import BaseModel, check_quantised, find_base
+from vlm_trainer.base_model import check_quantised, find_base
 from vlm_trainer.chat import read_chat
 from vlm_trainer.checkpoint import step_of
 from vlm_trainer.config import TrainConfig, check_complete
 from vlm_trainer.contract import make_contract, write_contract
-from vlm_trainer.data import RenderedRows, ShardSet, Split, find_split, joined_split, method_of
+from vlm_trainer.data import RenderedRows, ShardSet, find_split, joined_split, method_of
 from vlm_trainer.epochs import epochs_of
 from vlm_trainer.errors import RowsRefused, Terminated, UsageError
-from vlm_trainer.folders import check_rows, count_rows, find_splits
+from vlm_trainer.folders import count_rows, find_splits
 from vlm_trainer.labels import LabelRule
 from vlm_trainer.launch import Processes, StopRequest, find_processes, stop_request
-from vlm_trainer.lengths import Lengths, Measure, label_rule, measure, token_limit
+from vlm_trainer.lengths import Measure, label_rule, token_limit
+from vlm_trainer.measures import held_out_losses, is_stopped
 from vlm_trainer.output import METRICS, Place, begin, find_place, finish, identity
-from vlm_trainer.plan import TrainPlan, check_trainable, make_plan, plan_lines, steps_of
+from vlm_trainer.plan import make_plan, steps_of
+from vlm_trainer.prepared import Prepared
 from vlm_trainer.processor import copy_processor, read_rule
+from vlm_trainer.reserve import chosen_rows, find_reserve, note_rows
 from vlm_trainer.settings import dump_config
 
 Tell = Callable[[str], None]
@@ -43,6 +46,9 @@ class RunSummary:
         seconds: Of this call.
         resumed_from: Step it went on from, 0 for a new run.
         was_finished: True when the folder was finished already and nothing was done.
+        gpu_peak_bytes: The most that tensors took on this process's GPU; None without one.
+        held_out_loss: Of the weights that were kept; None when nothing was measured.
+        best_step: Whose weights were kept, with ``keep_best``; else the last one's were.
     """
 
     output_dir: str
@@ -52,19 +58,9 @@ class RunSummary:
     seconds: float
     resumed_from: int = 0
     was_finished: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Prepared:
-    """A run that was checked and counted, before torch is loaded."""
-
-    config: TrainConfig
-    processes: Processes
-    split: Split
-    base: BaseModel
-    how: Measure
-    lengths: Lengths
-    plan: TrainPlan
+    gpu_peak_bytes: int | None = None
+    held_out_loss: float | None = None
+    best_step: int | None = None
 
 
 def train(config: TrainConfig, tell: Tell | None = None) -> RunSummary:
@@ -94,16 +90,21 @@ def train(config: TrainConfig, tell: Tell | None = None) -> RunSummary:
     if place.finished:
         say(f"{place.folder}: finished already; nothing to do (another --output-dir trains anew)")
         return RunSummary(**{**place.finished, "was_finished": True})
-    check_rows(prepared.lengths, config.data)
-    for line in plan_lines(prepared.plan, prepared.lengths, config, prepared.how.rule):
+    prepared.check()
+    for line in prepared.lines():
         say(line)
     if processes.is_first:
         begin(place, record, dump_config(config))
+        if config.data.eval_share and prepared.reserve and prepared.reserve.chosen:
+            chosen, share = prepared.reserve.chosen, config.data.eval_share
+            note_rows(chosen, prepared.split, share, place.folder)
     with stop_request(os.environ) as stop:
         summary = _fit(prepared, place, stop, say)
     summary = replace(summary, seconds=round(time.monotonic() - started_s, 1))
     if processes.is_first:
         finish(place, asdict(summary))
+    if summary.gpu_peak_bytes:
+        say(f"memory  {summary.gpu_peak_bytes / 2**30:.1f} GiB on the GPU at most")
     say(f"done in {summary.seconds:.0f} s: {summary.output_dir}")
     return summary
 
@@ -126,9 +127,12 @@ def prepare(config: TrainConfig, processes: Processes) -> Prepared:
     rule = read_rule(base.folder, min_pixels=model.min_pixels, max_pixels=model.max_pixels)
     chat = read_chat(base.folder, reads_pictures=base.reads_pictures)
     how = Measure(chat, rule, token_limit(data), label_rule(data), pairs=method == "dpo")
-    lengths = count_rows(splits, how, data)
+    split = joined_split(splits)
+    chosen = chosen_rows(config, split)
+    lengths = count_rows(splits, how, data, chosen)
     plan = make_plan(config, lengths, processes.count)
-    return Prepared(config, processes, joined_split(splits), base, how, lengths, plan)
+    reserve = find_reserve(config, split, how, chosen)
+    return Prepared(config, processes, split, base, how, lengths, plan, reserve)
 
 
 def find_output(prepared: Prepared) -> tuple[Place, dict[str, Any]]:
@@ -162,7 +166,7 @@ def _fit(prepared: Prepared, place: Place, stop: StopRequest, say: Tell) -> RunS
             raise Terminated(
                 f"stopped at step {trainer.state.global_step}, saved; the same command goes on"
             )
-        return _save(trainer, prepared, place)
+        return _save(trainer, prepared, place, say)
 
 
 def make_trainer(prepared: Prepared, stop: StopRequest, progress: list[Any], say: Tell) -> Any:
@@ -226,15 +230,10 @@ def _tuned(model: Any, config: TrainConfig, say: Tell) -> Any:
 
 
 def _held_out(prepared: Prepared) -> RenderedRows | None:
-    data = prepared.config.data
-    if not data.eval_split:
+    reserve = prepared.reserve
+    if reserve is None:
         return None
-    method = str(prepared.config.learning.method)
-    shards = ShardSet(find_split(Path(data.data), data.eval_split, method))
-    lengths = measure(shards.headers(), prepared.how, data.exclude_ids)
-    where = f"{data.data} split {data.eval_split}"
-    check_trainable(lengths, data.on_refused, where, on_too_long=data.on_too_long)
-    return RenderedRows(shards, lengths.rows.tolist(), prepared.how)
+    return RenderedRows(ShardSet(reserve.split), reserve.lengths.rows.tolist(), prepared.how)
 
 
 def _progress(place: Place, processes: Processes, say: Tell) -> list[Any]:
@@ -244,30 +243,62 @@ def _progress(place: Place, processes: Processes, say: Tell) -> list[Any]:
 
 
 def _train(trainer: Any, prepared: Prepared, place: Place, say: Tell) -> None:
-    """Train to the end; a checkpoint at the last step only needs its weights."""
+    """Train to the end; a checkpoint that was saved there only needs its weights."""
     checkpoint = str(place.checkpoint) if place.checkpoint else None
     steps = steps_of(prepared.config.schedule, len(trainer.order), prepared.processes.count)
     if checkpoint:
         say(f"going on from {checkpoint}")
-    if place.checkpoint and step_of(place.checkpoint) >= steps:
-        trainer.state.global_step = step_of(place.checkpoint)
-        trainer._load_from_checkpoint(checkpoint)
-        return
+    if place.checkpoint:
+        state = type(trainer.state).load_from_json(str(place.checkpoint / "trainer_state.json"))
+        if state.global_step >= steps or _stops_early(state, prepared):
+            trainer.state = state
+            trainer._load_from_checkpoint(checkpoint)
+            if _owes_measure(trainer, state, steps):
+                trainer.evaluate()
+            return
+        # Not the measure before step 1, which was taken, but one that a bad picture cut short.
+        trainer.args.eval_on_start = _owes_measure(trainer, state, steps)
     try:
         trainer.train(resume_from_checkpoint=checkpoint)
     except RowsRefused as error:
         if prepared.processes.count > 1:  # the others wait in a step; only alone it can save
             raise
+        if not trainer.state.global_step:
+            raise  # there is nothing to save
         trainer._save_checkpoint(trainer.model, None)
         raise RowsRefused(
             f"{error} (saved at step {trainer.state.global_step}; the same command with this "
             "flag goes on)"
         ) from error
+    if trainer.state.global_step < steps and _stops_early(trainer.state, prepared):
+        measures = prepared.config.output.early_stopping
+        say(
+            f"stopped at step {trainer.state.global_step} of {steps}: {measures} measures without "
+            "a better held-out loss"
+        )
 
 
-def _save(trainer: Any, prepared: Prepared, place: Place) -> RunSummary:
+def _owes_measure(trainer: Any, state: Any, steps: int) -> bool:
+    """Say whether a checkpoint was saved where a measure was due and could not be taken."""
+    step, args = state.global_step, trainer.args
+    due = step >= args.eval_delay and (step % args.eval_steps == 0 or step >= steps)
+    measured = any(line["step"] == step and "eval_loss" in line for line in state.log_history)
+    return trainer.eval_dataset is not None and due and not measured
+
+
+def _stops_early(state: Any, prepared: Prepared) -> bool:
+    output = prepared.config.output
+    return is_stopped(state.log_history, output.early_stopping, output.early_stopping_threshold)
+
+
+def _save(trainer: Any, prepared: Prepared, place: Place, say: Tell) -> RunSummary:
+    from vlm_trainer.ending import take_best, write_card
+    from vlm_trainer.model import gpu_peak_bytes
     from vlm_trainer.progress import read_metrics, write_curve
 
+    measured = held_out_losses(trainer.state.log_history)
+    keeps_best = prepared.config.output.keep_best
+    best = take_best(trainer, place.folder, say) if keeps_best else None
     trainer.save_model(str(place.folder))
     trainer.accelerator.wait_for_everyone()
     if prepared.processes.is_first:
@@ -275,6 +306,7 @@ def _save(trainer: Any, prepared: Prepared, place: Place) -> RunSummary:
         contract = make_contract(prepared.how.rule, prepared.how.chat.template, prepared.how.limit)
         write_contract(contract, place.folder)
         write_curve(place.folder)
+        write_card(prepared, contract, place.folder, best)
     losses = [line["loss"] for line in read_metrics(place.folder / METRICS) if "loss" in line]
     return RunSummary(
         output_dir=str(place.folder),
@@ -283,6 +315,9 @@ def _save(trainer: Any, prepared: Prepared, place: Place) -> RunSummary:
         loss=losses[-1] if losses else None,
         seconds=0.0,
         resumed_from=step_of(place.checkpoint) if place.checkpoint else 0,
+        gpu_peak_bytes=gpu_peak_bytes(),
+        held_out_loss=(best or measured[-1]).loss if measured else None,
+        best_step=best.step if best else None,
     )
 
 

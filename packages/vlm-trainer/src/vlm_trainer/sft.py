@@ -46,7 +46,7 @@ def build_trainer(job: Job, model: Any, callbacks: Sequence[TrainerCallback]) ->
         model=model,
         args=make_arguments(SFTConfig, job, _own_arguments(job)),
         train_dataset=_as_columns(job.rows) if packing else placeholder(),
-        eval_dataset=placeholder() if job.held_out else None,
+        eval_dataset=_held_out(job, packing=packing),
         processing_class=AutoTokenizer.from_pretrained(job.folder),
         data_collator=None if packing else collator,
     )
@@ -71,6 +71,12 @@ def _give_rows(trainer: Any, job: Job) -> EpochOrder:
         return EpochOrder(Epochs(range(packed), packed, job.config.schedule.seed))
     trainer.train_dataset, trainer.eval_dataset = job.rows, job.held_out
     return EpochOrder(job.epochs, says_when=job.rows.augment is not None)
+
+
+def _held_out(job: Job, *, packing: bool) -> Dataset | None:
+    if job.held_out is None:
+        return None
+    return _as_columns(job.held_out) if packing else placeholder()
 
 
 def _as_columns(rows: RenderedRows) -> Dataset:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from vlm_datakit.cli import progress
-from vlm_datakit.cli.talk import say
+from vlm_datakit.cli.talk import say, size_words
 
 if TYPE_CHECKING:
     from rich.progress import Progress as Bar
@@ -47,8 +47,8 @@ class Arrivals:
             if name not in self._coming:
                 self._coming[name] = _Coming(now, done, now)
                 if progress.shown_bar() is None:  # which would paint over it
-                    here = f", {done / _MB:,.1f} MB of it are here" if done else ""
-                    say(f"downloading {name} ({size / _MB:,.1f} MB{here})")
+                    here = f", {size_words(done)} of it are here" if done else ""
+                    say(f"downloading {name} ({size_words(size)}{here})")
             coming = self._coming[name]
             if not self._is_on_bar(coming, name) and now - coming.said >= self._every_s:
                 coming.said = now

@@ -9,13 +9,13 @@ import click
 
 from vlm_datakit.cli import printable
 from vlm_datakit.cli.ending import print_json
-from vlm_datakit.cli.talk import say
+from vlm_datakit.cli.talk import say, size_words
 
 if TYPE_CHECKING:
     from vlm_datakit.hub.describing import HubConfig, HubInfo
     from vlm_datakit.hub.search import Hit
 
-_MB, _FILES_SHOWN = 1_000_000, 3
+_FILES_SHOWN = 3
 _json_option = click.option("--json", "as_json", is_flag=True, help="Print it as JSON.")
 
 
@@ -40,7 +40,7 @@ def _info_lines(found: HubInfo) -> list[str]:
     lines = [
         f"{found.repo} at {found.commit[:7]}, last changed {(found.last_modified or '?')[:10]}",
         f"licence {found.license or 'not stated'}, {'private' if found.private else gate}, "
-        f"{found.files} files, {found.bytes / _MB:,.1f} MB{made}",
+        f"{found.files} files, {size_words(found.bytes)}{made}",
     ]
     for config in found.configs:
         lines += _config_lines(config)
@@ -56,7 +56,7 @@ def _config_lines(config: HubConfig) -> list[str]:
         rows = "? rows" if split.rows is None else f"{split.rows:,} rows"
         more = ", ..." if len(split.files) > _FILES_SHOWN else ""
         files = ", ".join(split.files[:_FILES_SHOWN])
-        lines.append(f"  {split.name}  {rows}, {split.bytes / _MB:,.1f} MB: {files}{more}")
+        lines.append(f"  {split.name}  {rows}, {size_words(split.bytes)}: {files}{more}")
     return lines if config.splits else [*lines, "  no split by the names; name a file with ::FILE"]
 
 

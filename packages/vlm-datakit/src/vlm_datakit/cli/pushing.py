@@ -9,7 +9,7 @@ import click
 
 from vlm_datakit.cli.ending import print_json
 from vlm_datakit.cli.options import quiet_option
-from vlm_datakit.cli.talk import say
+from vlm_datakit.cli.talk import say, size_words
 
 if TYPE_CHECKING:
     from vlm_datakit.pushing import PushPlan
@@ -63,7 +63,7 @@ def _say_plan(plan: PushPlan) -> None:
     count, there = len(plan.files), len(plan.there)
     said = f", {there} there already" if there else ""
     gone = f", {len(plan.deleted)} deleted" if plan.deleted else ""
-    say(f"{plan.repo} ({state}, {sight}): {count} files, {plan.bytes / _MB:,.1f} MB{said}{gone}")
+    say(f"{plan.repo} ({state}, {sight}): {count} files, {size_words(plan.bytes)}{said}{gone}")
     if plan.kept_here:
         say(f"{len(plan.kept_here)} ledgers hold refused rows whole, and stay here")
     if plan.roots:

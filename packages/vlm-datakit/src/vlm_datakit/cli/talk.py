@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from vlm_datakit.hub.download import Told
     from vlm_datakit.plan import SourceFile
 
-_MB = 1_000_000
+_KB, _MB = 1_000, 1_000_000
 
 #: What to do about a reason, for people who meet it for the first time.
 HINTS = {
@@ -63,6 +63,16 @@ def say_left_out(files: Iterable[SourceFile]) -> None:
             say(words)
 
 
+def size_words(size: int) -> str:
+    """Return a size for a person.
+
+    Example:
+        >>> size_words(104_857_600), size_words(7_204)
+        ('104.9 MB', '7.2 kB')
+    """
+    return f"{size / _MB:,.1f} MB" if size >= _MB // 10 else f"{size / _KB:,.1f} kB"
+
+
 def say_on_hub(files: Iterable[SourceFile]) -> None:
     """Write a line for each data set on the Hub: at which commit, how many files, how large."""
     from vlm_datakit.hub.names import pinned
@@ -73,9 +83,9 @@ def say_on_hub(files: Iterable[SourceFile]) -> None:
             sets.setdefault(on_hub[:2], []).append(file)
     for (repo, commit), mine in sets.items():
         splits = ", ".join(dict.fromkeys(file.split for file in mine))
-        size = sum(file.size_bytes or 0 for file in mine) / _MB
+        size = size_words(sum(file.size_bytes or 0 for file in mine))
         what = mine[0].name if len(mine) == 1 else f"{len(mine)} files"
-        say(f"{repo} at {commit[:7]}: {what} ({size:,.1f} MB) for {splits}")
+        say(f"{repo} at {commit[:7]}: {what} ({size}) for {splits}")
 
 
 def say_pictures_on_hub(error: TooManyRejects, files: Iterable[SourceFile]) -> None:
