@@ -82,8 +82,8 @@ def make_trainer(data: Path, output: Path, **options: Any) -> tuple[Any, Any]:
     base = find_base("tiny")
     rows = RenderedRows(ShardSet(prepared.split), prepared.lengths.rows.tolist(), prepared.how)
     hardware = find_hardware(use_cpu=True)
+    epochs = epochs_of(prepared.config, prepared.lengths, 1)
     stop = StopRequest(watch_parent=False)
-    epochs = epochs_of(prepared.config, prepared.lengths, processes=1)
     job = Job(prepared.config, hardware, base.folder, rows, epochs, None, stop)
     with quiet_libraries(), torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)

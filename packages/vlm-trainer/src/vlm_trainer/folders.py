@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 
 from vlm_trainer.config import DataOptions
@@ -31,30 +30,22 @@ def find_splits(data: DataOptions, method: str) -> list[Split]:
 
 
 def count_rows(
-    splits: Sequence[Split],
-    how: Measure,
-    data: DataOptions,
-    wanted: Callable[[int], bool] | None = None,
+    splits: Sequence[Split], how: Measure, data: DataOptions, chosen: Collection[int] | None = None
 ) -> Lengths:
     """Count the rows of all folders, as `vlm_trainer.lengths.measure` does those of one.
 
     Args:
-        splits: Of the folders, in order.
+        splits: Of ``--data`` first.
         how: Words, pixels and limit.
-        data: Ids to leave out, and how many rows of each folder are kept.
-        wanted: Says of a row's number over all folders whether it is counted; None counts all.
+        data: Folders, weights, ids to leave out.
+        chosen: Rows of a single folder that are held out.
     """
-    counts, first = [], 0
+    wanted = None if chosen is None else (lambda row: row not in chosen)
+    counts = []
     for split in splits:
-        own = None if wanted is None else partial(_shifted, wanted, first)
-        found = measure(ShardSet(split).headers(), how, data.exclude_ids, data.limit, own)
+        found = measure(ShardSet(split).headers(), how, data.exclude_ids, wanted, data.limit)
         counts.append(replace(found, total_rows=split.rows) if data.limit else found)
-        first += split.rows
     return joined(counts, _weighted_folders(data), data.limit) if data.mix else counts[0]
-
-
-def _shifted(wanted: Callable[[int], bool], first: int, row: int) -> bool:
-    return wanted(first + row)
 
 
 def check_rows(lengths: Lengths, data: DataOptions) -> None:

@@ -131,8 +131,8 @@ def measure(
     conversations: Iterable[Conversation],
     how: Measure,
     exclude_ids: Sequence[str] = (),
-    limit: int | None = None,
     wanted: Callable[[int], bool] | None = None,
+    limit: int | None = None,
 ) -> Lengths:
     """Count the tokens of every row, exactly as training will see them.
 
@@ -140,8 +140,8 @@ def measure(
         conversations: Without pictures is enough; sizes are used.
         how: Words, pixels and limit.
         exclude_ids: Rows left out on request.
-        limit: Rows to keep at most: those after them are not looked at.
         wanted: Says of a row's number whether it is counted; None counts all.
+        limit: Rows to keep at most: those after them are not looked at.
 
     Returns:
         Counts of the kept rows; the others are in ``refused``, by the reasons of `how`.
@@ -181,7 +181,7 @@ def _as_lengths(
         rows=counts[0],
         tokens=counts[1],
         trained=counts[2],
-        widths=counts[6],
+        widths=counts[7],
         images=int(counts[3].sum()),
         total_rows=total_rows,
         refused=tuple(refused),
@@ -189,7 +189,7 @@ def _as_lengths(
         shrunk=len(shrunk),
         shrunk_to=int(shrunk.min()) if len(shrunk) else 0,
         unread_flags=int(counts[5].sum()),
-        patches=int(counts[7].max(initial=0)),
+        patches=int(counts[6].max(initial=0)),
     )
 
 
@@ -265,8 +265,8 @@ def _count(conversation: Conversation, how: Measure) -> tuple[int, ...]:
         len(conversation.image_sizes),
         laid_out.shrunk_to or 0,
         has_unread_flags(conversation, how.labels.train_on),
-        len(laid_out.ids),
         _patches(laid_out, how),
+        len(laid_out.ids),
     )
 
 
@@ -280,8 +280,8 @@ def _count_pair(conversation: Conversation, how: Measure) -> tuple[int, ...]:
         len(conversation.image_sizes),
         pair.chosen.shrunk_to or 0,
         False,
-        max(len(side.ids) for side in sides),
         _patches(pair.chosen, how),
+        max(len(side.ids) for side in sides),
     )
 
 
