@@ -34,14 +34,39 @@ for number, given in enumerate(json.loads(Path(sys.argv[1]).read_text())):
 """
 
 
-def in_two_processes(folder: Path, runs: list[dict[str, Any]]) -> list[list[Any]]:
+# accelerate shards on GPUs only; torch's fully_shard runs with gloo as well.
+SHARDING_ON_CPU = """
+from accelerate.state import DistributedType, PartialState
+
+plain = PartialState.__init__
+
+def as_on_gpus(self, *given, **named):
+    plain(self, *given, **named)
+    if self.distributed_type == DistributedType.MULTI_CPU:
+        PartialState._shared_state["distributed_type"] = DistributedType.MULTI_GPU
+
+PartialState.__init__ = as_on_gpus
+"""
+FSDP = {
+    "ACCELERATE_USE_FSDP": "true",
+    "FSDP_VERSION": "2",
+    "FSDP_AUTO_WRAP_POLICY": "TRANSFORMER_BASED_WRAP",
+    "FSDP_TRANSFORMER_CLS_TO_WRAP": "Qwen2_5_VLDecoderLayer,Qwen2_5_VLVisionBlock",
+    "FSDP_STATE_DICT_TYPE": "FULL_STATE_DICT",
+    "FSDP_RESHARD_AFTER_FORWARD": "true",
+}
+
+
+def in_two_processes(
+    folder: Path, runs: list[dict[str, Any]], before: str = "", **environment: str
+) -> list[list[Any]]:
     """Train one after the other in the same two processes; return how each ended on both."""
-    (folder / "driver.py").write_text(DRIVER)
+    (folder / "driver.py").write_text(before + DRIVER)
     (folder / "runs.json").write_text(json.dumps(runs))
     torchrun = ["-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2"]
     done = subprocess.run(
         [sys.executable, *torchrun, str(folder / "driver.py"), str(folder / "runs.json")],
-        env={**os.environ, "OMP_NUM_THREADS": "1", "ACCELERATE_USE_CPU": "true"},
+        env={**os.environ, "OMP_NUM_THREADS": "1", "ACCELERATE_USE_CPU": "true", **environment},
         capture_output=True,
         text=True,
         timeout=240,
@@ -188,3 +213,44 @@ def test_a_row_that_fails_on_one_process_stops_both_with_a_checkpoint(
     assert [line["step"] for line in lines_of(tmp_path / "out")] == [1, 2, 3, 4]
     assert ends[2][0][0] == ends[2][1][0] == "RowsRefused"
     assert f"--exclude-ids digit-{bad}" in ends[2][0][1]
+
+
+def test_sharded_weights_learn_the_same_and_go_on_from_a_checkpoint(
+    tmp_path: Path, models: dict[str, str]
+) -> None:
+    data = written(tmp_path / "data", "mixed", 13)  # batches without a picture on one process
+    shape = {"per_device_train_batch_size": 4, "model_name_or_path": models["tiny"]}
+    lora = run_of(data, tmp_path / "lora", save_steps=1, save_total_limit=9, **shape, **TOWERS)
+    full = run_of(data, tmp_path / "full", tuning="full", **shape)
+    one = {**lora, "per_device_train_batch_size": 8}
+    alone = in_one_process(one, output_dir=str(tmp_path / "one"))
+
+    ends = in_two_processes(tmp_path, [lora, full], SHARDING_ON_CPU, **FSDP)
+
+    assert ends[0] == [None, None]
+    losses = [line["loss"] for line in lines_of(tmp_path / "lora")]
+    assert len(losses) == 4
+    assert losses == pytest.approx([line["loss"] for line in lines_of(alone)], abs=1e-5)
+    assert "tuning full with FSDP: the gradient of the head comes out wrong" in ends[1][0][1]
+    adapter = tmp_path / "lora" / "adapter_model.safetensors"
+    undisturbed = adapter.read_bytes()
+    for step in (2, 3, 4):  # as after a kill in the first epoch
+        (tmp_path / "lora" / f"checkpoint-{step}" / "complete.json").unlink()
+    (tmp_path / "lora" / "finished.json").unlink()
+    adapter.unlink()
+
+    assert in_two_processes(tmp_path, [lora], SHARDING_ON_CPU, **FSDP) == [[None, None]]
+
+    assert adapter.read_bytes() == undisturbed
+
+
+def test_sharding_on_a_cpu_is_refused_and_not_run_as_something_else(
+    tmp_path: Path, models: dict[str, str]
+) -> None:
+    data = written(tmp_path / "data", "mixed", 4)
+    run = run_of(data, tmp_path / "out", model_name_or_path=models["tiny"])
+
+    ends = in_two_processes(tmp_path, [run], **FSDP)
+
+    assert ends[0][0][0] == "UsageError"
+    assert "FSDP was asked for, and accelerate runs MULTI_CPU without a word" in ends[0][0][1]

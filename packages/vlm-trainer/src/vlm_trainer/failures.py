@@ -91,11 +91,12 @@ def describe_batch(batch: Any) -> str:
         batch: As `vlm_trainer.collate.collate` makes it.
     """
     rows, width = batch["input_ids"].shape
-    trained = int(batch["attention_mask"].cpu().sum()) if "attention_mask" in batch else rows * width
+    mask = batch.get("attention_mask")
+    tokens = rows * width if mask is None else int(mask.cpu().sum())
     pictures = batch.get("image_grid_thw", ())
     patches = len(batch["pixel_values"]) if len(pictures) else 0
     return (
-        f"a batch of {rows} rows and {trained:,} tokens ({rows * width:,} with padding), "
+        f"a batch of {rows} rows and {tokens:,} tokens ({rows * width:,} with padding), "
         f"{len(pictures)} pictures of {patches:,} patches"
     )
 
