@@ -19,8 +19,8 @@ STEPS = 160
 SWITCHES = ("--use-cpu", "--eval-on-start", "--keep-best")
 
 
-def start(data: Path, output: Path, *launcher: str) -> subprocess.Popen[str]:
-    flags = {
+def start(data: Path, output: Path, *launcher: str, **options: object) -> subprocess.Popen[str]:
+    flags: dict[str, object] = {
         "--model-name-or-path": "tiny",
         "--data": data,
         "--output-dir": output,
@@ -31,11 +31,17 @@ def start(data: Path, output: Path, *launcher: str) -> subprocess.Popen[str]:
         "--lora-dropout": 0.1,
         "--eval-share": 0.1,
         "--eval-steps": 20,
+        **{f"--{key.replace('_', '-')}": value for key, value in options.items()},
     }
     words = [str(word) for pair in flags.items() for word in pair]
     return subprocess.Popen(
         [*(launcher or [sys.executable]), "-m", "vlm_trainer", *words, *SWITCHES],
-        env={**os.environ, "OMP_NUM_THREADS": "1", "PYTHONUNBUFFERED": "1"},
+        env={
+            **os.environ,
+            "OMP_NUM_THREADS": "1",
+            "PYTHONUNBUFFERED": "1",
+            "ACCELERATE_USE_CPU": "true",
+        },
         stderr=subprocess.PIPE,
         text=True,
     )
@@ -93,6 +99,36 @@ def test_killed_stopped_and_resumed_runs_end_in_the_bytes_of_an_undisturbed_one(
         steps = [line["step"] for line in lines if loss in line]
         assert steps == sorted(set(steps))
         assert steps[-1] == STEPS
+
+
+def test_two_killed_processes_end_in_the_bytes_of_two_undisturbed_ones_over_uneven_epochs(
+    tmp_path: Path,
+) -> None:
+    rows = BUILD["digit_rows"](range(13))  # 8 and 5 rows a step: 2 steps an epoch, 10 epochs
+    data = Path(BUILD["write_import"](tmp_path / "data", {"train": rows}))
+    torchrun = ["-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2"]
+    launcher = [sys.executable, *torchrun]
+    options = {"max_steps": 20, "save_steps": 3, "expect_processes": 2}
+    whole, cut = tmp_path / "whole", tmp_path / "cut"
+    undisturbed = start(data, whole, *launcher, **options)
+    _, said = undisturbed.communicate(timeout=240)
+    assert undisturbed.returncode == 0, said[-3000:]
+
+    killed = start(data, cut, *launcher, **options)
+    wait_for_checkpoint(cut, killed)
+    children = Path(f"/proc/{killed.pid}/task/{killed.pid}/children").read_text().split()
+    killed.kill()
+    for child in children:
+        os.kill(int(child), signal.SIGKILL)
+    killed.communicate()
+    assert not (cut / "finished.json").exists()
+    again = start(data, cut, *launcher, **options)
+    _, said = again.communicate(timeout=240)
+
+    assert again.returncode == 0, said[-3000:]
+    assert "going on from" in said
+    name = "adapter_model.safetensors"
+    assert (cut / name).read_bytes() == (whole / name).read_bytes()
 
 
 def test_a_child_whose_launcher_goes_away_saves_and_stops(tmp_path: Path, data: Path) -> None:

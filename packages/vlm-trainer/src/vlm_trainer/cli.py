@@ -14,6 +14,7 @@ import click
 
 from vlm_trainer.config import TrainConfig, options
 from vlm_trainer.errors import VlmTrainerError
+from vlm_trainer.reporting import send_no_telemetry
 
 DASHES = {"token_normalize_func": lambda name: name.replace("_", "-")}
 FILE = click.Path(path_type=Path)
@@ -231,6 +232,7 @@ def merge_command(**given: Any) -> None:
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command line; every deliberate error is one line and its exit code."""
+    send_no_telemetry(os.environ)
     given = list(sys.argv[1:] if arguments is None else arguments)
     try:
         cli.main(args=given, prog_name="vlm-trainer", standalone_mode=False)

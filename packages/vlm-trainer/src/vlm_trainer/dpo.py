@@ -6,7 +6,8 @@ tokenized at the start, cut at 1,024 tokens, and could not be entered at a numbe
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from functools import partial
 from typing import Any
 
@@ -20,6 +21,7 @@ from vlm_trainer.hooks import EpochOrder, ShardHooks, placeholder, settle
 from vlm_trainer.jobs import Job, make_arguments
 from vlm_trainer.pairs import Pair
 from vlm_trainer.render import IGNORED
+from vlm_trainer.shares import STANDS_IN
 
 
 class PairTrainer(ShardHooks, DPOTrainer):  # framework hooks only
@@ -48,10 +50,13 @@ class PairTrainer(ShardHooks, DPOTrainer):  # framework hooks only
         The stock trainer takes the mean of batch means, and a last batch of one row then
         counts as much as a whole one.
         """
-        loss = super().compute_loss(model, inputs, return_outputs)  # type: ignore[no-untyped-call]
+        pairs = _pairs_in(inputs)
+        inputs.pop(STANDS_IN, None)
+        with uneven_gather(self.accelerator, pairs):
+            loss = super().compute_loss(model, inputs, return_outputs)  # type: ignore[no-untyped-call]
         if num_items_in_batch is None:
             return loss
-        return loss * _pairs_in(inputs) * self.args.world_size / num_items_in_batch
+        return loss * pairs * self.args.world_size / num_items_in_batch
 
 
 def build_pair_trainer(
@@ -125,4 +130,31 @@ def _own_arguments(job: Job) -> dict[str, Any]:
 
 
 def _pairs_in(batch: Any) -> int:
-    return len(batch["input_ids"]) // 2
+    return 0 if STANDS_IN in batch else len(batch["input_ids"]) // 2
+
+
+@contextmanager
+def uneven_gather(accelerator: Any, pairs: int) -> Iterator[None]:
+    """Let TRL's metrics be gathered over batches of unequal size, those without a pair left out.
+
+    ``Accelerator.gather`` wants one shape on every process, and the last batches of an epoch
+    have none.
+    """
+    if accelerator.num_processes == 1:
+        yield
+        return
+    stock = accelerator.gather
+    counts = stock(torch.tensor([pairs], device=accelerator.device)).tolist()
+
+    def gather(tensor: Any) -> Any:
+        if tensor.dim() == 0:
+            return stock(tensor if pairs else tensor * 0)
+        filled = torch.nn.functional.pad(tensor[:pairs], (0, max(counts) - pairs))
+        pieces = stock(filled).chunk(len(counts))
+        return torch.cat([piece[:count] for piece, count in zip(pieces, counts, strict=True)])
+
+    accelerator.gather = gather
+    try:
+        yield
+    finally:
+        del accelerator.gather

@@ -2,6 +2,7 @@
 
     VlmTrainerError      1  a bug of ours when raised bare
     ├── UsageError       2  the command or the config must change
+    ├── OutOfMemory      2  the GPU is too small for these settings
     ├── SourceError      3  the shards or the model cannot be read
     ├── OutputError      5  the output folder is in the way, or the run differs from it
     ├── RowsRefused      6  rows that cannot be trained, or one that failed while training
@@ -58,6 +59,12 @@ class VlmTrainerError(Exception):
 
 class UsageError(VlmTrainerError):
     """The command line or the config is wrong; nothing was read or written."""
+
+    exit_code = 2
+
+
+class OutOfMemory(VlmTrainerError):  # noqa: N818 - the settings are too large, not wrong
+    """The GPU has too little memory for the batch; the message says what to lower."""
 
     exit_code = 2
 

@@ -6,7 +6,10 @@ wrong for pictures and for a run that is killed is replaced by the hooks below.
 
 from __future__ import annotations
 
+import os
+import shutil
 from collections.abc import Iterator, Sequence
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -19,12 +22,14 @@ from vlm_trainer.checkpoint import mark_whole, rotate
 from vlm_trainer.config import OutputOptions
 from vlm_trainer.data import Showing
 from vlm_trainer.epochs import Epochs
-from vlm_trainer.errors import RowsRefused
+from vlm_trainer.errors import OutputError, RowsRefused, UsageError, VlmTrainerError
+from vlm_trainer.failures import describe_batch, disk_full, is_full
 from vlm_trainer.jobs import Job
 from vlm_trainer.launch import StopRequest
 from vlm_trainer.lora import name_base
 from vlm_trainer.measures import best_of, held_out_losses, is_stopped
 from vlm_trainer.plan import steps_per_epoch
+from vlm_trainer.shares import Blank, SharedCollator, SharedRows, deal
 
 
 class EpochOrder(torch.utils.data.Sampler[Any]):  # a framework hook
@@ -47,6 +52,20 @@ class EpochOrder(torch.utils.data.Sampler[Any]):  # a framework hook
 
     def __len__(self) -> int:
         return len(self.epochs)
+
+
+class SharedOrder(torch.utils.data.Sampler[Any]):  # a framework hook
+    """An order filled up for several processes, as `vlm_trainer.shares.deal` does it."""
+
+    def __init__(self, order: EpochOrder, batch_rows: int, processes: int) -> None:
+        self.order, self.batch_rows, self.processes = order, batch_rows, processes
+
+    def __iter__(self) -> Iterator[Any]:
+        return iter(deal(list(self.order), self.batch_rows, self.processes))
+
+    def __len__(self) -> int:
+        places = self.batch_rows * self.processes
+        return -(-len(self.order) // places) * places
 
 
 class StepHooks(TrainerCallback):  # a framework hook
@@ -111,16 +130,40 @@ class ShardHooks(Trainer):  # framework hooks only; stands before a trainer of T
     base_name: str
     keep_best: bool
 
-    def _get_train_sampler(self, _train_dataset: Any = None) -> EpochOrder:
-        return self.order
+    def _get_train_sampler(self, _train_dataset: Any = None) -> torch.utils.data.Sampler[Any]:
+        processes = self.args.world_size
+        if processes == 1:
+            return self.order
+        return SharedOrder(self.order, self._train_batch_size, processes)
 
-    def get_batch_samples(self, epoch_iterator: Any, *rest: Any) -> Any:
-        """Fetch the batches of a step; a row that failed in a worker stops the run here."""
-        return super().get_batch_samples(_without_refused(epoch_iterator), *rest)
+    def get_batch_samples(self, epoch_iterator: Any, num_batches: int, device: Any) -> Any:
+        """Fetch the batches of a step; where one process has none to give, all stop here."""
+        batches: list[Any] = []
+        error: VlmTrainerError | None = None
+        try:
+            batches += islice(epoch_iterator, num_batches)
+            _check_whole(batches)
+        except VlmTrainerError as caught:
+            error = _without_worker(caught)
+        raise_everywhere(error, self.args.device)
+        return super().get_batch_samples(iter(batches), num_batches, device)
+
+    def training_step(self, model: Any, inputs: Any, *rest: Any, **options: Any) -> Any:
+        """Train on a batch; where the memory ends there, the error says how large it was."""
+        try:
+            return super().training_step(model, inputs, *rest, **options)
+        except torch.OutOfMemoryError as error:
+            error.add_note(f"step {self.state.global_step + 1} had {describe_batch(inputs)}")
+            raise
 
     def prediction_step(self, model: Any, inputs: Any, *rest: Any, **options: Any) -> Any:
-        """Measure a batch; a held-out row that failed stops the run too."""
-        _check_whole(inputs)
+        """Measure a batch; a held-out row that failed on any process stops the run too."""
+        error = None
+        try:
+            _check_whole([inputs])
+        except RowsRefused as caught:
+            error = caught
+        raise_everywhere(error, self.args.device)
         return super().prediction_step(model, inputs, *rest, **options)
 
     def evaluate(self, *args: Any, **options: Any) -> dict[str, float]:
@@ -134,7 +177,15 @@ class ShardHooks(Trainer):  # framework hooks only; stands before a trainer of T
         folder = Path(str(self.args.output_dir)) / f"checkpoint-{self.state.global_step}"
         if self.args.should_save:
             (folder / "complete.json").unlink(missing_ok=True)
-        super()._save_checkpoint(model, trial)
+        full: VlmTrainerError | None = None
+        try:
+            super()._save_checkpoint(model, trial)
+        except Exception as error:
+            if not is_full(error):
+                raise
+            shutil.rmtree(folder, ignore_errors=True)  # it only takes room now
+            full = OutputError(disk_full(folder.parent, error))
+        raise_everywhere(full, self.args.device)
         self.accelerator.wait_for_everyone()
         if self.args.should_save:
             mark_whole(folder, self._facts())
@@ -196,10 +247,49 @@ def settle(trainer: Any, job: Job, order: EpochOrder, callbacks: Sequence[Traine
     trainer.remove_callback(PrinterCallback)
     for callback in (StepHooks(order, job.stop), HeldOutHooks(output), *callbacks):
         trainer.add_callback(callback)
+    if trainer.args.world_size > 1:
+        blank = _blank(job) if _is_sharded(trainer, job) else None
+        trainer.data_collator = SharedCollator(trainer.data_collator, trainer.train_dataset, blank)
+        trainer.train_dataset = SharedRows(trainer.train_dataset)
     for parameter in trainer.model.parameters():
         # TRL makes the adapter of a quantised base bfloat16, where steps of 1e-5 are lost.
         if parameter.requires_grad and parameter.dtype == torch.bfloat16:
             parameter.data = parameter.data.float()
+
+
+def _is_sharded(trainer: Any, job: Job) -> bool:
+    """Say whether the weights are dealt out too; refuse where that does not hold.
+
+    Raises:
+        UsageError: On a CPU accelerate shards nothing and says nothing. With FSDP the gradient
+            of the head comes out wrong by some percent (TRL 1.16), which an adapter never sees.
+    """
+    sharded = bool(trainer.is_fsdp_enabled or trainer.is_deepspeed_enabled)
+    kind = str(trainer.accelerator.distributed_type.value)
+    asked = [name for name in ("FSDP", "DEEPSPEED") if _is_set(f"ACCELERATE_USE_{name}")]
+    if asked and kind not in asked:
+        raise UsageError(
+            f"{asked[0]} was asked for, and accelerate runs {kind} without a word: on a CPU it "
+            "shards nothing. Use a config without it, such as examples/accelerate/ddp_cpu.yaml"
+        )
+    if trainer.is_fsdp_enabled and job.config.model.tuning == "full":
+        raise UsageError(
+            "tuning full with FSDP: the gradient of the head comes out wrong (by 8 % where it was "
+            "measured, TRL 1.16); LoRA is right, and so is full tuning by DDP"
+        )
+    return sharded
+
+
+def _is_set(name: str) -> bool:
+    return os.environ.get(name, "false").lower() == "true"
+
+
+def _blank(job: Job) -> Blank | None:
+    how = job.rows.how
+    if how.chat.image_token_id is None:
+        return None
+    values = 3 * how.rule.temporal_patch_size * how.rule.patch_size**2
+    return Blank(how.chat.image_token_id, how.rule.merge_size**2, values)
 
 
 def placeholder() -> Dataset:
@@ -209,21 +299,40 @@ def placeholder() -> Dataset:
 
 def any_process(value: bool, device: Any) -> bool:  # noqa: FBT001
     """Say whether the value is true on any process."""
-    if not (torch.distributed.is_available() and torch.distributed.is_initialized()):
+    if not _several():
         return value
     flag = torch.tensor(int(value), device=device)
     torch.distributed.all_reduce(flag, op=torch.distributed.ReduceOp.MAX)
     return bool(flag.item())
 
 
-def _without_refused(batches: Iterator[Any]) -> Iterator[Any]:
-    for batch in batches:
-        _check_whole(batch)
-        yield batch
+def raise_everywhere(error: VlmTrainerError | None, device: Any) -> None:
+    """Raise an error on every process when any has one: the others would wait for it forever."""
+    if not any_process(error is not None, device):
+        return
+    if _several():
+        found: list[Any] = [None] * torch.distributed.get_world_size()
+        torch.distributed.all_gather_object(found, error)
+        error = next(one for one in found if one is not None)
+    if error is not None:
+        raise error
 
 
-def _check_whole(batch: Any) -> None:
-    if "refused" in batch:
-        ids = ",".join(row.row_id for row in batch["refused"])
-        first = batch["refused"][0]
-        raise RowsRefused(f"{first}. To go on without it: --exclude-ids {ids}")
+def _without_worker(error: VlmTrainerError) -> VlmTrainerError:
+    """Take the traceback of a data worker, which torch writes into the message, off again."""
+    if "Original Traceback" not in str(error):
+        return error
+    kind = type(error)
+    last = str(error).strip().splitlines()[-1]
+    return kind(last.removeprefix(f"{kind.__module__}.{kind.__qualname__}: "))
+
+
+def _several() -> bool:
+    return torch.distributed.is_available() and torch.distributed.is_initialized()
+
+
+def _check_whole(batches: Sequence[Any]) -> None:
+    refused = [row for batch in batches for row in batch.get("refused", ())]
+    if refused:
+        ids = ",".join(dict.fromkeys(row.row_id for row in refused))
+        raise RowsRefused(f"{refused[0]}. To go on without it: --exclude-ids {ids}")

@@ -19,6 +19,7 @@ from vlm_trainer.launch import StopRequest, find_processes
 from vlm_trainer.lengths import Lengths
 from vlm_trainer.output import check_writable
 from vlm_trainer.prepared import Prepared
+from vlm_trainer.reporting import send_no_telemetry
 from vlm_trainer.run import find_output, make_trainer, prepare, speaker
 
 GIB = 1024**3
@@ -54,6 +55,7 @@ def rehearse(config: TrainConfig, tell: Callable[[str], None] | None = None) -> 
         VlmTrainerError: As `train` does.
     """
     started_s = time.monotonic()
+    send_no_telemetry(os.environ)
     check_complete(config)
     processes = find_processes(os.environ, config.schedule.expect_processes)
     say = tell or speaker(processes)

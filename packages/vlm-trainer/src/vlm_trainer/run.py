@@ -6,6 +6,7 @@ import os
 import sys
 import time
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -18,16 +19,19 @@ from vlm_trainer.config import TrainConfig, check_complete
 from vlm_trainer.contract import make_contract, write_contract
 from vlm_trainer.data import RenderedRows, ShardSet, find_split, joined_split, method_of
 from vlm_trainer.epochs import epochs_of
-from vlm_trainer.errors import RowsRefused, Terminated, UsageError
+from vlm_trainer.errors import RowsRefused, SourceError, Terminated, UsageError
+from vlm_trainer.failures import explained
 from vlm_trainer.folders import count_rows, find_splits
 from vlm_trainer.labels import LabelRule
 from vlm_trainer.launch import Processes, StopRequest, find_processes, stop_request
 from vlm_trainer.lengths import Measure, label_rule, token_limit
+from vlm_trainer.lock import only_run
 from vlm_trainer.measures import held_out_losses, is_stopped
 from vlm_trainer.output import METRICS, Place, begin, find_place, finish, identity
 from vlm_trainer.plan import make_plan, steps_of
 from vlm_trainer.prepared import Prepared
 from vlm_trainer.processor import copy_processor, read_rule
+from vlm_trainer.reporting import check_reporting, send_no_telemetry
 from vlm_trainer.reserve import chosen_rows, find_reserve, note_rows
 from vlm_trainer.settings import dump_config
 
@@ -81,7 +85,9 @@ def train(config: TrainConfig, tell: Tell | None = None) -> RunSummary:
         Terminated: SIGTERM came; a checkpoint was saved.
     """
     started_s = time.monotonic()
+    send_no_telemetry(os.environ)
     check_complete(config)
+    check_reporting(config.output.report_to)
     processes = find_processes(os.environ, config.schedule.expect_processes)
     say = tell or speaker(processes)
     prepared = prepare(config, processes)
@@ -93,20 +99,25 @@ def train(config: TrainConfig, tell: Tell | None = None) -> RunSummary:
     prepared.check()
     for line in prepared.lines():
         say(line)
-    if processes.is_first:
-        begin(place, record, dump_config(config))
-        if config.data.eval_share and prepared.reserve and prepared.reserve.chosen:
-            chosen, share = prepared.reserve.chosen, config.data.eval_share
-            note_rows(chosen, prepared.split, share, place.folder)
-    with stop_request(os.environ) as stop:
-        summary = _fit(prepared, place, stop, say)
-    summary = replace(summary, seconds=round(time.monotonic() - started_s, 1))
-    if processes.is_first:
-        finish(place, asdict(summary))
+    with _alone(place, processes), explained(config, prepared.plan.longest):
+        if processes.is_first:
+            begin(place, record, dump_config(config))
+            if config.data.eval_share and prepared.reserve and prepared.reserve.chosen:
+                chosen, share = prepared.reserve.chosen, config.data.eval_share
+                note_rows(chosen, prepared.split, share, place.folder)
+        with stop_request(os.environ) as stop:
+            summary = _fit(prepared, place, stop, say)
+        summary = replace(summary, seconds=round(time.monotonic() - started_s, 1))
+        if processes.is_first:
+            finish(place, asdict(summary))
     if summary.gpu_peak_bytes:
         say(f"memory  {summary.gpu_peak_bytes / 2**30:.1f} GiB on the GPU at most")
     say(f"done in {summary.seconds:.0f} s: {summary.output_dir}")
     return summary
+
+
+def _alone(place: Place, processes: Processes) -> AbstractContextManager[None]:
+    return only_run(place.folder) if processes.is_first else nullcontext()
 
 
 def prepare(config: TrainConfig, processes: Processes) -> Prepared:
@@ -260,15 +271,13 @@ def _train(trainer: Any, prepared: Prepared, place: Place, say: Tell) -> None:
         trainer.args.eval_on_start = _owes_measure(trainer, state, steps)
     try:
         trainer.train(resume_from_checkpoint=checkpoint)
-    except RowsRefused as error:
-        if prepared.processes.count > 1:  # the others wait in a step; only alone it can save
-            raise
+    except (RowsRefused, SourceError) as error:  # on every process, see `raise_everywhere`
         if not trainer.state.global_step:
             raise  # there is nothing to save
         trainer._save_checkpoint(trainer.model, None)
-        raise RowsRefused(
-            f"{error} (saved at step {trainer.state.global_step}; the same command with this "
-            "flag goes on)"
+        again = "with this flag" if isinstance(error, RowsRefused) else "over whole shards"
+        raise type(error)(
+            f"{error} (saved at step {trainer.state.global_step}; the same command {again} goes on)"
         ) from error
     if trainer.state.global_step < steps and _stops_early(trainer.state, prepared):
         measures = prepared.config.output.early_stopping
