@@ -46,11 +46,13 @@ def test_a_killed_mix_goes_on_exactly_across_epochs(tmp_path: Path) -> None:
     cut, whole = tmp_path / "cut", tmp_path / "whole"
 
     killed = start(tmp_path, "cut")
-    for _ in range(2400):
-        if (cut / "checkpoint-16" / "complete.json").exists():
+    marker = cut / "checkpoint-16" / "complete.json"  # in the second epoch
+    for _ in range(12_000):
+        if marker.exists():
             break
         assert killed.poll() is None, killed.stderr.read() if killed.stderr else ""
         time.sleep(0.01)
+    assert marker.exists()
     killed.kill()
     killed.communicate()
     assert not (cut / "finished.json").exists()
