@@ -83,8 +83,9 @@ def test_a_blank_picture_behind_the_end_changes_no_logit(tiny_folder: Path) -> N
         plain = model(input_ids=batch["input_ids"], attention_mask=batch["attention_mask"]).logits
         wide.pop("labels")
         blank = model(**wide).logits
-    assert torch.equal(plain[0, :3], blank[0, :3])
-    assert torch.equal(plain[1], blank[1, :4])
+    # Not to the bit: kernels add up in another order for another length.
+    torch.testing.assert_close(blank[0, :3], plain[0, :3], atol=1e-5, rtol=1e-5)
+    torch.testing.assert_close(blank[1, :4], plain[1], atol=1e-5, rtol=1e-5)
 
 
 @pytest.mark.slow
