@@ -1,6 +1,6 @@
 """What does a training step cost beside its arithmetic, and what does TRL's own take?
 
-    python benchmarks/train.py [--workload digits photos] [--rounds 5] [--steps 40]
+    python benchmarks/train.py [--workload digits photos] [--rounds 5] [--steps 100]
 
 Every figure is of whole processes, one a run, in interleaved rounds, on a tiny model and one
 thread: what a step costs is the CPU of a long run less that of a short one, by the steps between
@@ -168,7 +168,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--workload", nargs="+", default=["digits", "photos"])
     parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--steps", type=int, default=40)
+    parser.add_argument("--steps", type=int, default=100)
     parser.add_argument("--json", action="store_true")
     arguments, _ = parser.parse_known_args()  # the session gives all benchmarks the same
     os.environ["OMP_NUM_THREADS"] = "1"
