@@ -121,11 +121,15 @@ def test_the_classes_that_fsdp_wraps_are_those_of_the_model(tiny_folder: Path) -
 @pytest.mark.slow
 def test_the_config_for_a_cpu_starts_two_processes(tmp_path: Path) -> None:
     script = tmp_path / "say.py"
-    script.write_text("import os; print('of', os.environ['WORLD_SIZE'])")
+    script.write_text(
+        "import os, pathlib\n"
+        "pathlib.Path('rank' + os.environ['RANK']).write_text(os.environ['WORLD_SIZE'])\n"
+    )
     accelerate = str(Path(sys.executable).with_name("accelerate"))
 
     done = subprocess.run(
         [accelerate, "launch", "--config_file", str(CONFIGS / "ddp_cpu.yaml"), str(script)],
+        cwd=tmp_path,
         env={**os.environ, "ACCELERATE_USE_CPU": "true"},
         capture_output=True,
         text=True,
@@ -133,4 +137,5 @@ def test_the_config_for_a_cpu_starts_two_processes(tmp_path: Path) -> None:
         check=False,
     )
 
-    assert done.stdout.splitlines() == ["of 2", "of 2"], done.stderr[-2000:]
+    said = {path.name: path.read_text() for path in tmp_path.glob("rank*")}
+    assert said == {"rank0": "2", "rank1": "2"}, done.stderr[-2000:]
