@@ -101,7 +101,7 @@ def assert_can_be_written(outcome: Converted) -> None:
     found = outcome.conversation
     layout = layout_of(found)
     (columns,) = batch_of([("7", found)], layout, with_images=True).to_pylist()
-    stored = tuple(replace(image, rewritten=()) for image in found.images)
+    stored = tuple(image._replace(rewritten=()) for image in found.images)
     assert from_columns(columns, layout) == replace(found, id="7", images=stored)
     for format_ in FORMATS.values():
         if not format_.losses(found):

@@ -68,8 +68,7 @@ class ImageForm(StrEnum):
     OBJECT = "object"  # a PIL image or a numpy array, in Python only
 
 
-@dataclass(frozen=True, slots=True)
-class ImageSource:
+class ImageSource(NamedTuple):
     """A picture as the row gave it: not opened, only classified."""
 
     form: ImageForm
@@ -77,8 +76,7 @@ class ImageSource:
     where: str
 
 
-@dataclass(frozen=True, slots=True)
-class Image:
+class Image(NamedTuple):
     """An opened picture: file bytes that every reader decodes to the same pixels.
 
     ``width_px`` and ``height_px`` are upright, after the orientation tag. ``rewritten``

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import shlex
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from vlm_datakit.errors import RowError, SourceError, UsageError
 from vlm_datakit.mapping.apply import format_of
 from vlm_datakit.mapping.fieldmap import FieldMap
 from vlm_datakit.mapping.parser import parser_of
-from vlm_datakit.mapping.suggest import DoesNotFit, Suggestion, clear_choice, suggest
 from vlm_datakit.plan import SourceFile
 from vlm_datakit.sources.features import features_of
 from vlm_datakit.sources.pipe import Pipe
 from vlm_datakit.sources.survey import first_rows
 from vlm_datakit.turns import spoken
+
+if TYPE_CHECKING:
+    from vlm_datakit.mapping.suggest import DoesNotFit, Suggestion
 
 _SHOWN = 4  # candidates in an error
 
@@ -49,6 +51,8 @@ def suggest_for(file: SourceFile, pipe: Pipe | None, goal: str) -> Suggested:
     Raises:
         SourceError: if the source is damaged, or has no rows.
     """
+    from vlm_datakit.mapping.suggest import DoesNotFit, suggest  # only goals need it
+
     rows = [row.fields for row in first_rows(file, pipe)]
     if not rows:
         raise SourceError(f"{file.name}: no rows to tell a mapping from")
@@ -76,6 +80,8 @@ def choose_mapping(file: SourceFile, pipe: Pipe | None, goal: str) -> Suggestion
     Raises:
         SourceError: if none fits, with the reason, or several do, with the flags of each.
     """
+    from vlm_datakit.mapping.suggest import DoesNotFit, clear_choice
+
     found = suggest_for(file, pipe, goal).found
     if isinstance(found, DoesNotFit):
         raise SourceError(f"{file.name}: {found}")
@@ -90,6 +96,7 @@ def why(chosen: Suggestion, goal: str) -> str:
     """Return the words for a suggestion that was taken.
 
     Example:
+        >>> from vlm_datakit.mapping.suggest import Suggestion
         >>> why(Suggestion(None, 9.0, ("rows have text and response",), "simple"), "sl")
         'suggested for sl: --from simple; rows have text and response'
     """

@@ -205,10 +205,10 @@ def _run(plan: Plan, out: str, options: RunOptions, given: dict[str, Any]) -> Su
 
 
 def _ray_cluster(given: dict[str, Any]) -> RayCluster | None:
-    from vlm_datakit.runner.on_ray import RayCluster
-
     if given["engine"] != "ray":
         return None
+    from vlm_datakit.runner.on_ray import RayCluster
+
     return RayCluster(given["ray_address"], given["workers"])
 
 

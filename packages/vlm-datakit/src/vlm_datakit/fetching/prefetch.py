@@ -11,12 +11,14 @@ import time
 from collections import deque
 from collections.abc import Callable
 from contextlib import AbstractContextManager
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from vlm_datakit.conversation import Draft, ImageForm
 from vlm_datakit.errors import Reason, RowError
-from vlm_datakit.fetching.bodies import Write
 from vlm_datakit.plan import FetchPolicy
+
+if TYPE_CHECKING:
+    from vlm_datakit.fetching.bodies import Write
 
 _FAILURES = 4_096  # remembered, so that rows with the same URL fail alike and at once
 _READS = 2

@@ -12,8 +12,7 @@ import re
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import PIL.Image
 
@@ -44,8 +43,7 @@ _BMP_CODING_AT = 30  # offset of biCompression in a BITMAPINFOHEADER file
 _MAX_RUN_LENGTH_BYTES = MIB
 
 
-@dataclass(frozen=True, slots=True)
-class Header:
+class Header(NamedTuple):
     """What the head of a file tells; sizes upright, ``mode`` in Pillow's names."""
 
     media_type: str

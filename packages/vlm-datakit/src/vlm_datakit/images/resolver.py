@@ -100,7 +100,7 @@ class Keeper:
         if source.form is ImageForm.URL:
             return Image(b"", "", 0, 0, spelled=source.value)
         is_text = isinstance(source.value, str)
-        return replace(self.opener(source), spelled=source.value if is_text else None)
+        return self.opener(source)._replace(spelled=source.value if is_text else None)
 
 
 def open_image(data: bytes, limits: Limits, policy: ImagePolicy, where: str) -> Image:

@@ -94,7 +94,7 @@ def _with_own_places(draft: Draft, built: Built) -> Draft:
     """Return a draft whose pictures and warnings say where they stand in the row."""
     if not draft.images and not draft.warnings:
         return draft
-    images = (replace(image, where=built.where(image.where)) for image in draft.images)
+    images = (image._replace(where=built.where(image.where)) for image in draft.images)
     warnings = (replace(warned, where=built.where(warned.where)) for warned in draft.warnings)
     return replace(draft, images=tuple(images), warnings=tuple(warnings))
 

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import re
 import struct
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import lru_cache
 
 from vlm_datakit.images.containers.walk import Broken, Endless, Frame, Walk, broken, part
 
@@ -24,6 +25,7 @@ _BARE = frozenset({0x01, *range(0xD0, 0xD9)})  # markers without a body: none ma
 # Exif segments in quadratic time, and decoders pass over all pixels for every scan.
 _MAX_SEGMENTS, _MAX_SCANS = 1_000, 64
 _WITH_BODY = frozenset(range(0x02, 0xFF)) - _BARE - {_EOI}
+_SCAN, _HEAD_BYTES = b"\xff\xda", 2048  # where the first scan is looked for
 _MODES = {1: "L", 3: "RGB"}
 _TABLE_BYTES = 65  # of a quantization table of 8 bits, with its number
 
@@ -64,12 +66,13 @@ def walk(data: bytes) -> Walk:
 
 def _walked(data: bytes) -> _Found:
     found, at = _Found(), 2
+    first_scan = data.find(_SCAN, 0, _HEAD_BYTES)
+    if first_scan > 0 and (head := _head(data[:first_scan])) is not None:
+        found, at = replace(head, frames=[*head.frames]), first_scan
     for _ in range(_MAX_SEGMENTS):
         marker, start, end = _segment(data, at)
         at = end
-        if marker == _DHT:
-            found.has_tables = True
-        elif marker == _SOS:
+        if marker == _SOS:
             found.scans += 1
             at = _scan_end(data, end)
             found.scan_bytes += at - end
@@ -77,12 +80,36 @@ def _walked(data: bytes) -> _Found:
                 raise Endless(f"over {_MAX_SCANS} scans")
         elif marker == _EOI:
             return found
-        elif marker in _FRAMES:
-            found.frames.append((marker, data[start:end]))
-            found.is_ordinary &= not found.scans
-        elif found.is_ordinary and not found.scans:
-            found.is_ordinary = _says_nothing(data, marker, start, end - start)
+        else:
+            _note(found, data, (marker, start, end))
     raise Endless(f"over {_MAX_SEGMENTS:,} segments")
+
+
+@lru_cache(maxsize=64)  # pictures of one size from one encoder begin with the same bytes
+def _head(data: bytes) -> _Found | None:
+    """Return what stands before the first scan; None unless segments end where the bytes do."""
+    found, at = _Found(), 2
+    try:
+        while at < len(data):
+            marker, start, at = _segment(data, at)
+            if marker in (_SOS, _EOI):
+                return None
+            _note(found, data, (marker, start, at))
+    except Broken:
+        return None
+    return found
+
+
+def _note(found: _Found, data: bytes, segment: tuple[int, int, int]) -> None:
+    """Note what a segment says that is no scan."""
+    marker, start, end = segment
+    if marker == _DHT:
+        found.has_tables = True
+    elif marker in _FRAMES:
+        found.frames.append((marker, data[start:end]))
+        found.is_ordinary &= not found.scans
+    elif found.is_ordinary and not found.scans:
+        found.is_ordinary = _says_nothing(data, marker, start, end - start)
 
 
 def _segment(data: bytes, at: int) -> tuple[int, int, int]:
@@ -139,6 +166,7 @@ def _says_nothing(data: bytes, marker: int, start: int, size: int) -> bool:
     return marker in (_DRI, _COM)
 
 
+@lru_cache(maxsize=64)
 def _ordinary(marker: int, head: bytes) -> Frame | None:
     """Return what a frame header says, if it is of a kind that Pillow opens (13.0)."""
     depth, height, width, channels = struct.unpack_from(">BHHB", head)
@@ -162,6 +190,7 @@ def _check_amount(marker: int, head: bytes, scan_bytes: int) -> None:
         raise Broken(f"pixels are missing: {scan_bytes} bytes for {blocks:,} blocks")
 
 
+@lru_cache(maxsize=64)
 def _blocks(frame: bytes) -> int:
     """Return how many 8 x 8 blocks a frame has at least, over all components."""
     height, width = int.from_bytes(frame[1:3], "big"), int.from_bytes(frame[3:5], "big")

@@ -7,7 +7,6 @@ whose readers take quadratic time over many small parts.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import NamedTuple
 
 
@@ -28,8 +27,7 @@ class Frame(NamedTuple):
     is_progressive: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Walk:
+class Walk(NamedTuple):
     """What a walk found.
 
     ``fault`` says what keeps the file from being whole, None if it is. ``is_proof`` is

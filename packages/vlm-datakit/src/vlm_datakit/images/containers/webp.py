@@ -7,7 +7,6 @@ Source:
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import replace
 
 from vlm_datakit.images.containers.walk import Broken, Endless, Walk, broken, part
 
@@ -31,7 +30,7 @@ def walk(data: bytes) -> Walk:
             canvas = canvas or _canvas(name, body)
             names.append(name)
     except Broken as fault:
-        return replace(broken(fault), canvas=canvas)
+        return broken(fault)._replace(canvas=canvas)
     frames = names.count(b"ANMF")
     if not frames and not {b"VP8 ", b"VP8L"} & set(names):
         return Walk("no picture in it", canvas=canvas)
