@@ -19,7 +19,8 @@ from vlm_datakit import formats
 from vlm_datakit.checks import checker, plain_checker, sound_columns
 from vlm_datakit.conversation import Conversation, Converted, Rejected
 from vlm_datakit.plain import PlainColumns, PlainRow, PlainRows, TextColumns, conversation_of
-from vlm_datakit.runner.by_columns import ByRows, convert_blocks
+from vlm_datakit.runner.by_columns import by_columns
+from vlm_datakit.runner.in_blocks import BLOCK_BYTES, ByRows, convert_in_blocks
 from vlm_datakit.runner.products import Outcome
 from vlm_datakit.runner.tally import Tally
 from vlm_datakit.shards.batch import Batch
@@ -87,6 +88,17 @@ def counts(outcomes: list[Outcome]) -> Any:
     return tally.rows_read, tally.rows, tally.checked_reasons(), tally.stats()
 
 
+def convert_blocks(
+    stream: Lines,
+    span: Span,
+    columns: TextColumns,
+    by_rows: ByRows,
+    block_bytes: int = BLOCK_BYTES,
+) -> Iterator[Outcome]:
+    together = by_columns(columns, by_rows)
+    return convert_in_blocks(stream, span, together, by_rows, block_bytes)
+
+
 def check_same(name: str, data: bytes, span: Span, block_bytes: int) -> list[Outcome]:
     """Hold the way by columns to the way of all rows; return what came of it."""
     columns, by_rows = ways(name)
@@ -94,12 +106,12 @@ def check_same(name: str, data: bytes, span: Span, block_bytes: int) -> list[Out
     assert len(given[0]) == span.start
     stream = io.BytesIO(given[1])
 
-    by_columns = [*convert_blocks(io.BytesIO(given[1]), span, columns, by_rows, block_bytes)]
+    in_columns = [*convert_blocks(io.BytesIO(given[1]), span, columns, by_rows, block_bytes)]
     one_by_one = [*by_rows(stream, span)]
 
-    assert objects(by_columns) == objects(one_by_one)
-    assert counts(by_columns) == counts(one_by_one)
-    return by_columns
+    assert objects(in_columns) == objects(one_by_one)
+    assert counts(in_columns) == counts(one_by_one)
+    return in_columns
 
 
 def line_of(row: Any, *, is_ascii: bool = False) -> bytes:
@@ -372,7 +384,7 @@ def test_the_files_are_the_same(name: str, data: st.DataObject) -> None:
         data.draw(st.sampled_from([1, 2**20])),
     )
 
-    assert files_of(name, sizes, outcomes, by_columns=True) == files_of(name, sizes, outcomes)
+    assert files_of(name, sizes, outcomes, in_columns=True) == files_of(name, sizes, outcomes)
 
 
 def conversations(outcomes: list[Outcome]) -> list[tuple[int, Conversation]]:
@@ -382,13 +394,13 @@ def conversations(outcomes: list[Outcome]) -> list[tuple[int, Conversation]]:
 
 
 def files_of(
-    name: str, sizes: ShardSizes, outcomes: list[Outcome], *, by_columns: bool = False
+    name: str, sizes: ShardSizes, outcomes: list[Outcome], *, in_columns: bool = False
 ) -> tuple[ShardFile, ...]:
     """Write what came of rows, by columns or one by one; return the files, with their hashes."""
     spec = ShardSpec(LAYOUTS.get(name, "conversation"), with_images=False, stem="a", sizes=sizes)
     with tempfile.TemporaryDirectory() as folder, ShardWriter(Path(folder), spec) as writer:
         for outcome in outcomes:
-            if by_columns and isinstance(outcome, PlainColumns):
+            if in_columns and isinstance(outcome, PlainColumns):
                 writer.add_columns([f"{at}" for at in outcome.offsets], outcome)
             else:
                 for at, conversation in conversations([outcome]):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pyarrow.parquet as pq
 import pytest
@@ -102,17 +103,31 @@ def test_a_writer_that_is_not_closed_leaves_nothing(tmp_path: Path, chat: Chat) 
     assert list(tmp_path.iterdir()) == []
 
 
+def pictures_of(shard: Path) -> Any:
+    """Return what the footer says of the pictures of the first row group."""
+    group = pq.ParquetFile(shard).metadata.row_group(0)
+    columns = [group.column(number) for number in range(group.num_columns)]
+    return next(one for one in columns if one.path_in_schema == "images.list.element.bytes")
+
+
+def test_pictures_of_which_none_is_like_another_pass_no_dictionary(
+    tmp_path: Path, chat: Chat
+) -> None:
+    images = [Image(hashlib.shake_256(bytes([n])).digest(9_000), "image/png", 1, 1) for n in (1, 2)]
+
+    (shard,) = write(tmp_path / "data", [chat(images=(image,)) for image in images])
+    (twice,) = write(tmp_path / "other", [chat(images=(image,)) for image in [*images, images[0]]])
+
+    assert not pictures_of(tmp_path / shard.file).has_dictionary_page
+    assert pictures_of(tmp_path / "other" / Path(twice.file).name).has_dictionary_page
+
+
 def test_equal_adjacent_pictures_are_stored_once_and_unpacked(tmp_path: Path, chat: Chat) -> None:
     noise = hashlib.shake_256(b"noise").digest(50_000)
     image = Image(noise, "image/png", 1, 1)
 
     (shard,) = write(tmp_path / "data", [chat(images=(image,))] * 9)
 
-    group = pq.ParquetFile(tmp_path / shard.file).metadata.row_group(0)
-    (column,) = [
-        group.column(n)
-        for n in range(group.num_columns)
-        if group.column(n).path_in_schema == "images.list.element.bytes"
-    ]
+    column = pictures_of(tmp_path / shard.file)
     assert 50_000 < column.total_compressed_size < 51_000
     assert (column.compression, column.is_stats_set) == ("UNCOMPRESSED", False)

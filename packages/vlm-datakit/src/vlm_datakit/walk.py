@@ -13,13 +13,21 @@ from vlm_datakit.conversation import (
     Draft,
     Image,
     ImageSource,
+    Origin,
     Rejected,
     Row,
     Warned,
 )
 from vlm_datakit.errors import Reason, RowError
 from vlm_datakit.payloads import restored
-from vlm_datakit.plain import Plain, PlainRow, PlainRows, conversation_of, plain_bytes
+from vlm_datakit.plain import (
+    Plain,
+    PlainDraft,
+    PlainRow,
+    PlainRows,
+    conversation_of,
+    plain_bytes,
+)
 from vlm_datakit.plan import MIB
 from vlm_datakit.unread import hold_unread
 
@@ -27,7 +35,7 @@ _AHEAD_PICTURES = 32  # that are waited for, in the rows held; a last row may go
 _AHEAD_BYTES = 8 * MIB  # of the rows held
 _VALUE_BYTES = 64  # what a value costs beside its text
 _MOST_PICTURE_BYTES = 512 * MIB  # of one row: they are held, and Arrow's columns end at 2 GiB
-_RUN_ROWS, _RUN_BYTES = 256, MIB  # of plain rows that are handed on together
+RUN_ROWS, _RUN_BYTES = 256, MIB  # of plain rows that are handed on together
 _Step = TypeVar("_Step", Draft, Converted, PlainRow)
 
 
@@ -86,7 +94,7 @@ def convert_runs(
         known = _plain_row(row, stages, plain) if isinstance(row, Row) else row
         origin = row.origin
         is_plain = isinstance(known, PlainRow)
-        is_full = len(found) >= _RUN_ROWS or size >= _RUN_BYTES
+        is_full = len(found) >= RUN_ROWS or size >= _RUN_BYTES
         if found and (not is_plain or is_full or origin.source != source):
             yield PlainRows(source, offsets, found)
             offsets, found, size = [], [], 0
@@ -122,6 +130,22 @@ def _plain_row(row: Row, stages: Stages, plain: Plain) -> PlainRow | Converted |
     if any("frames" in image.rewritten for image in found.images):  # worth a warning
         conversation = conversation_of(found)
         return Converted(row.origin, conversation, stages.check(conversation), row.raw)
+    return found
+
+
+def opened_plain(draft: PlainDraft, origin: Origin, stages: Stages) -> PlainRow | None:
+    """Return a plain row with its pictures opened, or None if there is something to say of them.
+
+    Args:
+        draft: The row; its payloads stand in it.
+        origin: Where it stands.
+        stages: What its pictures pass through.
+    """
+    shape, texts, sources, row_id = draft
+    row = Row(origin, {})
+    found = _attempt(row, lambda: PlainRow(shape, texts, _opened(sources, stages), row_id))
+    if isinstance(found, Rejected) or any("frames" in image.rewritten for image in found.images):
+        return None
     return found
 
 

@@ -61,6 +61,8 @@ _PLAIN: tuple[tuple[object, Plain], ...] = (
     (swift.parse, swift.plain),
     (qa.parse, qa.plain),
 )
+#: Those that take texts and data URIs as they are, whatever they say.
+_BLIND: tuple[Plain, ...] = (openai.plain, simple.plain, trl.plain)
 _TEXT_COLUMNS: tuple[tuple[object, TextColumns], ...] = (
     (simple.parse, simple.TEXT_COLUMNS),
     (trl.parse, trl.TEXT_COLUMNS),
@@ -79,6 +81,16 @@ def plain_of(format_: Format) -> Plain:
     """
     known = (plain for parse, plain in _PLAIN if parse is format_.parse)
     return next(known, _no_plain_rows)
+
+
+def is_blind(plain: Plain) -> bool:
+    """Whether a reader of plain rows goes by what a row has, and never by what its texts say.
+
+    Example:
+        >>> is_blind(plain_of(FORMATS["openai"])), is_blind(plain_of(FORMATS["sharegpt"]))
+        (True, False)
+    """
+    return plain in _BLIND
 
 
 def text_columns_of(format_: Format) -> TextColumns | None:

@@ -22,6 +22,8 @@ from vlm_datakit.plan import ImagePolicy
 
 _ASKED_FOR = frozenset({"orientation", "shrunk"})  # by a policy: a photo may stay one
 _KEPT_TYPES = frozenset({"image/jpeg", "image/png", "image/webp"})
+# Orientation, mode, more frames, transparency, depth: those of nearly all pictures.
+_USUAL = frozenset([(1, "RGB", False, False, False), (1, "L", False, False, False)])
 _CANONICAL = ImagePolicy(form="canonical")
 
 
@@ -35,7 +37,8 @@ def causes(header: Header, policy: ImagePolicy = _CANONICAL) -> tuple[str, ...]:
         ('shrunk',)
     """
     shrunk = ("shrunk",) if _is_too_large(header, policy) else ()
-    if policy.form == "untouched":
+    is_usual = header.media_type in _KEPT_TYPES and header[3:8] in _USUAL
+    if policy.form == "untouched" or is_usual:
         return shrunk
     found = {
         "alpha": header.has_transparency,

@@ -111,6 +111,11 @@ def plain_of(plan: Plan) -> Plain:
     return plain_checker(plain, plan.layout, with_images=plan.with_images)
 
 
+def knows_patterns(plan: Plan) -> bool:
+    """Whether lines of a plan may be told by what they have in common with one before."""
+    return formats.is_blind(plain_rows_of(plan.format, plan.mapping))
+
+
 def plain_rows_of(format_: str, mapping: FieldMap | None) -> Plain:
     """Return what knows the plain rows of a format, or of a mapping onto it."""
     plain = formats.plain_of(formats.get(format_))

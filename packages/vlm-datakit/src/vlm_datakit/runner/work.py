@@ -11,10 +11,19 @@ from typing import TYPE_CHECKING
 
 from vlm_datakit.errors import SourceError
 from vlm_datakit.plan import Limits, Slice, SourceFile
-from vlm_datakit.runner.by_columns import convert_blocks
+from vlm_datakit.runner.by_columns import by_columns
+from vlm_datakit.runner.by_pattern import ByPattern
+from vlm_datakit.runner.in_blocks import convert_in_blocks
 from vlm_datakit.runner.job import RECEIPTS, Job, receipt_path, write_settled
 from vlm_datakit.runner.products import Outcome, open_products
-from vlm_datakit.runner.stages import Pictures, columns_of, open_beside, plain_of, stages_of
+from vlm_datakit.runner.stages import (
+    Pictures,
+    columns_of,
+    knows_patterns,
+    open_beside,
+    plain_of,
+    stages_of,
+)
 from vlm_datakit.runner.tally import Tally
 from vlm_datakit.shards.manifest import Receipt, to_json
 from vlm_datakit.shards.writer import sync_folder
@@ -109,9 +118,13 @@ def _outcomes(job: Job, slice_: Slice, pictures: Pictures, stream: Lines) -> Ite
 
     # A window of rows counts on each of them, and so does who takes only the first.
     is_counted = stages.ahead is not None or slice_.rows is not None
-    if columns is None or is_counted or file.kind != "jsonl":
+    if is_counted or file.kind != "jsonl":
         return by_rows(stream, span)
-    return convert_blocks(stream, span, columns, by_rows)
+    if columns is not None:
+        return convert_in_blocks(stream, span, by_columns(columns, by_rows), by_rows)
+    if knows_patterns(plan):
+        return convert_in_blocks(stream, span, ByPattern(plain, stages, by_rows), by_rows)
+    return by_rows(stream, span)
 
 
 @contextmanager

@@ -59,7 +59,7 @@ class Batch:
         """Append one row; of its pictures the bytes are copied, and not kept a second time."""
         images = row.images
         if images:
-            row = row._replace(images=()) if isinstance(row, PlainRow) else replace(row, images=())
+            row = _without(row)
         self._ids.append(row_id)
         self._rows.append(row)
         self._size += _text_size(row)
@@ -149,6 +149,13 @@ class _Pictures:
         sides = {"width": columns.int32s(self._widths), "height": columns.int32s(self._heights)}
         sizes = columns.structs(sides)
         return [columns.cut_at(self._counts, stored), columns.cut_at(self._counts, sizes)]
+
+
+def _without(row: Conversation | PlainRow) -> Conversation | PlainRow:
+    """Return a row without its pictures."""
+    if isinstance(row, PlainRow):
+        return PlainRow(row.shape, row.texts, (), row.id)
+    return replace(row, images=())
 
 
 def _text_size(row: Conversation | PlainRow) -> int:

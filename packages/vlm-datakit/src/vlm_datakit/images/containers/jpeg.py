@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 import struct
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import lru_cache
 
 from vlm_datakit.images.containers.walk import Broken, Endless, Frame, Walk, broken, part
@@ -25,6 +25,7 @@ _BARE = frozenset({0x01, *range(0xD0, 0xD9)})  # markers without a body: none ma
 # Exif segments in quadratic time, and decoders pass over all pixels for every scan.
 _MAX_SEGMENTS, _MAX_SCANS = 1_000, 64
 _WITH_BODY = frozenset(range(0x02, 0xFF)) - _BARE - {_EOI}
+_END = b"\xff\xd9"
 _SCAN, _HEAD_BYTES = b"\xff\xda", 2048  # where the first scan is looked for
 _MODES = {1: "L", 3: "RGB"}
 _TABLE_BYTES = 65  # of a quantization table of 8 bits, with its number
@@ -68,7 +69,8 @@ def _walked(data: bytes) -> _Found:
     found, at = _Found(), 2
     first_scan = data.find(_SCAN, 0, _HEAD_BYTES)
     if first_scan > 0 and (head := _head(data[:first_scan])) is not None:
-        found, at = replace(head, frames=[*head.frames]), first_scan
+        found = _Found([*head.frames], 0, 0, head.has_tables, head.is_ordinary)
+        at = first_scan
     for _ in range(_MAX_SEGMENTS):
         marker, start, end = _segment(data, at)
         at = end
@@ -78,6 +80,8 @@ def _walked(data: bytes) -> _Found:
             found.scan_bytes += at - end
             if found.scans > _MAX_SCANS:
                 raise Endless(f"over {_MAX_SCANS} scans")
+            if data.startswith(_END, at):
+                return found
         elif marker == _EOI:
             return found
         else:

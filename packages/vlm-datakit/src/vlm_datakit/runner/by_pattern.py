@@ -1,0 +1,78 @@
+"""Blocks of lines that are like one another, read by what one of them was."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from vlm_datakit.conversation import Origin
+from vlm_datakit.plain import Plain, PlainRow, PlainRows
+from vlm_datakit.runner.in_blocks import ByRows, convert_line
+from vlm_datakit.runner.products import Outcome
+from vlm_datakit.sources.jsonl import Span
+from vlm_datakit.sources.patterns import Pattern, learned
+from vlm_datakit.walk import RUN_ROWS, Stages, opened_plain
+
+_MOST_PATTERNS, _MOST_LESSONS = 4, 16
+
+
+class ByPattern:
+    """Converts blocks of lines, most of which have the pattern of one before them.
+
+    Args:
+        plain: Of a format that looks at no text of a row, bound to its checks.
+        stages: What the pictures of rows pass through.
+        by_rows: The way of the others.
+
+    Attributes:
+        fitted: How many lines had a pattern.
+    """
+
+    def __init__(self, plain: Plain, stages: Stages, by_rows: ByRows) -> None:
+        self._plain, self._stages, self._by_rows = plain, stages, by_rows
+        self._known: list[Pattern] = []  # the one that fitted last in front
+        self._lessons, self._others, self.fitted = _MOST_LESSONS, 0, 0
+
+    def __call__(self, lines: Sequence[bytes], block: Span) -> Iterator[Outcome] | None:
+        """Convert a block, unless patterns do not help, or it ends with a piece of a line."""
+        is_hopeless = not self._lessons and self.fitted < self._others
+        if is_hopeless or not lines[-1].endswith(b"\n"):
+            return None
+        return self._outcomes(lines, block)
+
+    def _outcomes(self, lines: Sequence[bytes], block: Span) -> Iterator[Outcome]:
+        offset, offsets, rows = block.start, list[int](), list[PlainRow]()
+        for number, line in enumerate(lines):
+            row = self._row(line, offset, block)
+            if rows and (row is None or len(rows) >= RUN_ROWS):
+                yield PlainRows(block.source, offsets, rows)
+                offsets, rows = [], []
+            if row is None:
+                yield from convert_line(line, block, offset, number, self._by_rows)
+            else:
+                offsets.append(offset)
+                rows.append(row)
+            offset += len(line)
+        if rows:
+            yield PlainRows(block.source, offsets, rows)
+
+    def _row(self, line: bytes, offset: int, block: Span) -> PlainRow | None:
+        """Return the row that a line is, or None if no pattern fits, or a word is to be said."""
+        if len(line) > block.max_line_bytes:
+            return None
+        for place, pattern in enumerate(self._known):
+            draft = pattern.read(line)
+            if draft is not None:
+                if place:
+                    self._known.insert(0, self._known.pop(place))
+                self.fitted += 1
+                return opened_plain(draft, Origin(block.source, offset), self._stages)
+        self._others += 1
+        self._learn(line)
+        return None
+
+    def _learn(self, line: bytes) -> None:
+        if not self._lessons:
+            return
+        self._lessons -= 1
+        if (pattern := learned(line, self._plain)) is not None:
+            self._known = [pattern, *self._known][:_MOST_PATTERNS]

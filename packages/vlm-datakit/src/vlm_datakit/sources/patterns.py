@@ -1,0 +1,198 @@
+r"""Lines that differ from one seen before in nothing but texts and pictures.
+
+Files are written by programs: one line is like the other, but for what it says. The first is
+parsed, and remembered as what stands between its texts. A line with the same bytes there is JSON
+of the same shape if its texts are JSON texts, since an object is made of nothing but its parts;
+so only the texts are parsed, and the base64 of pictures goes straight to its decoder.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import orjson
+
+from vlm_datakit.conversation import ImageForm, ImageSource
+from vlm_datakit.plain import Plain, PlainDraft, Shape
+
+_STRING = re.compile(rb'"([^"\\]*(?:\\.[^"\\]*)*)"')
+_REST_OF_STRING = re.compile(rb'[^"\\\x00-\x1f]*(?:\\.[^"\\\x00-\x1f]*)*')
+_KEY_END = re.compile(rb"\s*:")
+_MOST_STRINGS = 64  # of a line that is learned: each is tried
+_MOST_BYTES = 1 << 20  # of such a line
+_STAND_IN = "Which part of the row is this?"
+_DATA_URI = b";base64,"
+
+
+class _Place(NamedTuple):
+    """The place of a text, of the id (which has no number), or of a picture's base64."""
+
+    number: int | None
+    is_picture: bool = False
+    head_bytes: int = 0  # before the base64
+
+
+@dataclass(frozen=True, slots=True)
+class Pattern:
+    """What stands between the texts of a line, and what row such a line is.
+
+    ``steps`` are bytes and what follows them; ``tail`` are the bytes behind the last text.
+    ``order`` says for each text of the row the how-manieth of the line it is; the id, if there
+    is one, comes behind all of them.
+    """
+
+    shape: Shape
+    steps: tuple[tuple[bytes, bool], ...]  # whether a picture follows
+    tail: bytes
+    order: tuple[int, ...]
+    images: tuple[ImageSource, ...]  # without their texts, in the order of the line
+    has_id: bool
+
+    def read(self, line: bytes) -> PlainDraft | None:
+        """Return the row that a line is, or None if it is another one, or a word is to be said.
+
+        Its pictures are base64 that nobody has looked at.
+        """
+        at, texts, payloads = 0, list[bytes](), list[memoryview]()
+        for before, is_picture in self.steps:
+            if not line.startswith(before, at):
+                return None
+            at += len(before)
+            if is_picture:
+                if (end := line.find(b'"', at)) < 0:
+                    return None
+                payloads.append(memoryview(line)[at:end])
+            else:
+                end = _REST_OF_STRING.match(line, at).end()  # type: ignore[union-attr] # always
+                texts.append(line[at:end])
+            at = end
+        if len(line) - at != len(self.tail) or not line.endswith(self.tail):
+            return None
+        said = _parsed(texts)
+        if said is None:
+            return None
+        row_id = said[self.order[-1]] if self.has_id else None
+        order = self.order[:-1] if self.has_id else self.order
+        images = zip(self.images, payloads, strict=True)
+        return PlainDraft(
+            self.shape,
+            tuple([said[number] for number in order]),
+            tuple([ImageSource(image.form, data, image.where) for image, data in images]),
+            row_id,
+        )
+
+
+def _parsed(texts: Sequence[bytes]) -> list[str] | None:
+    """Return what JSON texts say; None if one is no such text, is blank or like a control token."""
+    try:
+        said: list[str] = orjson.loads(b'["' + b'","'.join(texts) + b'"]') if texts else []
+    except orjson.JSONDecodeError:
+        return None
+    for text in said:
+        if not text or "<|" in text or text.isspace():
+            return None
+    return said
+
+
+def learned(line: bytes, plain: Plain) -> Pattern | None:
+    r"""Return the pattern of a line; None if it is no plain row, or hides what comes from where.
+
+    Args:
+        line: One line, with its end.
+        plain: Of a format that looks at no text of a row, bound to its checks.
+
+    Example:
+        >>> from vlm_datakit import formats
+        >>> plain = formats.plain_of(formats.get("simple"))
+        >>> pattern = learned(b'{"text": "2 + 2?", "response": "4"}\n', plain)
+        >>> pattern.read(b'{"text": "A \\"word\\"", "response": "b"}\n').texts
+        ('A "word"', 'b')
+        >>> pattern.read(b'{"text": "a", "response": 7}\n') is None
+        True
+    """
+    if len(line) > _MOST_BYTES or (row := _row(line, plain)) is None:
+        return None
+    strings = [*_values(line)]
+    if len(strings) > _MOST_STRINGS:
+        return None
+    places, steps, done = list[_Place](), list[tuple[bytes, bool]](), 0
+    for start, end in strings:
+        place = _place(line, (start, end), row, plain)
+        if place is not None:
+            places.append(place)
+            steps.append((line[done : start + place.head_bytes], place.is_picture))
+            done = end
+    return _pattern(row, places, steps, line[done:])
+
+
+def _row(line: bytes, plain: Plain) -> PlainDraft | None:
+    try:
+        fields = orjson.loads(line)
+    except orjson.JSONDecodeError:
+        return None
+    return plain(fields) if isinstance(fields, dict) else None
+
+
+def _values(line: bytes) -> Iterator[tuple[int, int]]:
+    """Yield where the texts of a line of JSON stand that are no keys."""
+    for found in _STRING.finditer(line):
+        if not _KEY_END.match(line, found.end()):
+            yield found.span(1)
+
+
+def _place(line: bytes, span: tuple[int, int], row: PlainDraft, plain: Plain) -> _Place | None:
+    """Say what a text of a line becomes, by putting another one there; None: nothing by itself."""
+    start, end = span
+    other = _row(line[:start] + _STAND_IN.encode() + line[end:], plain)
+    if other is None or other.shape != row.shape:
+        return None
+    texts = _differing(row.texts, other.texts)
+    images = _differing(row.images, other.images)
+    if len(texts) + len(images) + (row.id != other.id) != 1:
+        return None
+    if images:
+        return _picture(images[0], row.images[images[0]], line[start:end])
+    if texts:
+        return _Place(texts[0]) if other.texts[texts[0]] == _STAND_IN else None
+    return _Place(None) if other.id == _STAND_IN else None
+
+
+def _picture(number: int, image: ImageSource, text: bytes) -> _Place | None:
+    """Return the place of a picture that is given as base64, alone or behind a data URI's head."""
+    if not isinstance(image.value, str) or image.value.encode() != text:
+        return None
+    if image.form is ImageForm.BASE64:
+        return _Place(number, is_picture=True)
+    head, mark, _ = text.partition(_DATA_URI)
+    if image.form is not ImageForm.DATA_URI or not mark or b"," in head:
+        return None
+    return _Place(number, is_picture=True, head_bytes=len(head + mark))
+
+
+def _differing(one: Sequence[object], other: Sequence[object]) -> list[int]:
+    pairs = enumerate(zip(one, other, strict=True))
+    return [number for number, (value, another) in pairs if value != another]
+
+
+def _pattern(
+    row: PlainDraft, places: Sequence[_Place], steps: Sequence[tuple[bytes, bool]], tail: bytes
+) -> Pattern | None:
+    """Return the pattern, if each text and picture of the row has its one place."""
+    texts = [place.number for place in places if not place.is_picture]
+    pictures = [place.number for place in places if place.is_picture]
+    wanted = [*range(len(row.texts)), *([] if row.id is None else [None])]
+    if pictures != [*range(len(row.images))]:
+        return None
+    if len(texts) != len(wanted) or set(texts) != set(wanted):
+        return None
+    return Pattern(
+        row.shape,
+        tuple(steps),
+        tail,
+        tuple([texts.index(number) for number in wanted]),
+        tuple([image._replace(value=None) for image in row.images]),
+        row.id is not None,
+    )
