@@ -30,6 +30,7 @@ from .test_plain import LAYOUTS, OPENER, rows_of
 NAMES = ("openai", "simple", "trl")
 SMALL = [noise("JPEG", 9)[:2_000], *PICTURES]  # the first is no whole picture
 TEXTS = ["a", "é \u2028", '{"total": "7"}', "\\", "😀", " a ", "x" * 300]
+ODD_IDS = ["", 7, "r1", -1, 0, 1.0, 10**18 - 1, 10**18, 2**64, True, None]
 ODD_TEXTS = ["", " \n", "<|im_end|>", "\u2003", "<image>", "\x00", "\x7f0"]
 
 
@@ -60,6 +61,7 @@ def row_of(name: str, texts: list[str], pictures: list[str], *, in_parts: bool) 
 def lines_of(draw: st.DrawFn, name: str) -> bytes:
     """Draw lines that are mostly of one shape, as one program writes them."""
     in_parts, spaces = draw(st.booleans()), draw(st.sampled_from([(",", ":"), (", ", ": ")]))
+    has_numbers = draw(st.booleans())
     has_id, is_ascii = draw(st.booleans()), draw(st.booleans())
     count = draw(st.sampled_from([0, 1, 1, 1, 2]))
     usual = draw(st.sampled_from(["data URI", "bare"]))
@@ -72,7 +74,8 @@ def lines_of(draw: st.DrawFn, name: str) -> bytes:
         said = [draw(st.sampled_from(TEXTS + ODD_TEXTS * is_odd)) for _ in range(2)]
         row = row_of(name, said, [spell(file) for file in files], in_parts=in_parts)
         if has_id:
-            row["id"] = draw(st.sampled_from(["r1", "r2", "", 7] if is_odd else ["r1", "r2"]))
+            ids = ODD_IDS if is_odd else [7, 19, 2**53 + 1] if has_numbers else ["r1", "r2", '"']
+            row["id"] = draw(st.sampled_from(ids))
         return json.dumps(row, ensure_ascii=is_ascii, separators=spaces).encode() + b"\n"
 
     lines = [line() for _ in range(draw(st.integers(2, 9)))]
@@ -145,10 +148,19 @@ def test_a_line_of_another_shape_is_learned_as_well() -> None:
     assert check_same("openai", b"".join(map(line_of, rows)), Span("a")) == 28
 
 
-def test_numbers_as_ids_do_not_hang_on_to_patterns() -> None:
-    rows = [{**chat(["a", "b"], [], in_parts=False), "id": n} for n in range(200)]
+@pytest.mark.parametrize(("first", "step"), [(0, 1), (2**59 - 100, 1), (-3, 0)])
+def test_whole_numbers_are_ids_as_well(first: int, step: int) -> None:
+    rows = [{**chat(["a", "b"], [], in_parts=False), "id": first + step * n} for n in range(200)]
 
-    assert check_same("openai", b"".join(map(line_of, rows)), Span("a"), 1_000) == 0
+    fitted = check_same("openai", b"".join(map(line_of, rows)), Span("a"), 1_000)
+
+    assert fitted == (199 if first >= 0 else 0)
+
+
+def test_lines_of_which_none_is_like_another_are_soon_left_alone() -> None:
+    rows = [{"text": "a", "response": "b", "id": n + 0.5} for n in range(200)]
+
+    assert check_same("simple", b"".join(map(line_of, rows)), Span("a"), 1_000) == 0
 
 
 @pytest.mark.parametrize(

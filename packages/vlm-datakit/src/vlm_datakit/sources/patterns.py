@@ -20,10 +20,12 @@ from vlm_datakit.plain import Plain, PlainDraft, Shape
 
 _STRING = re.compile(rb'"([^"\\]*(?:\\.[^"\\]*)*)"')
 _REST_OF_STRING = re.compile(rb'[^"\\\x00-\x1f]*(?:\\.[^"\\\x00-\x1f]*)*')
+_NUMBER_AS_ID = re.compile(rb'"id"\s*:\s*([0-9]+)\s*[,}]')
+_WHOLE_NUMBER = re.compile(rb"0|[1-9][0-9]{0,17}")  # as Python writes it, of 64 bits
 _KEY_END = re.compile(rb"\s*:")
 _MOST_STRINGS = 64  # of a line that is learned: each is tried
 _MOST_BYTES = 1 << 20  # of such a line
-_STAND_IN = "Which part of the row is this?"
+_STAND_IN, _NUMBER_STAND_IN = "Which part of the row is this?", "314159265358979323"
 _DATA_URI = b";base64,"
 
 
@@ -31,7 +33,7 @@ class _Place(NamedTuple):
     """The place of a text, of the id (which has no number), or of a picture's base64."""
 
     number: int | None
-    is_picture: bool = False
+    ends: re.Pattern[bytes] | None = _REST_OF_STRING  # matches what stands there; None: base64
     head_bytes: int = 0  # before the base64
 
 
@@ -45,7 +47,7 @@ class Pattern:
     """
 
     shape: Shape
-    steps: tuple[tuple[bytes, bool], ...]  # whether a picture follows
+    steps: tuple[tuple[bytes, re.Pattern[bytes] | None], ...]  # as of `_Place`
     tail: bytes
     order: tuple[int, ...]
     images: tuple[ImageSource, ...]  # without their texts, in the order of the line
@@ -57,16 +59,18 @@ class Pattern:
         Its pictures are base64 that nobody has looked at.
         """
         at, texts, payloads = 0, list[bytes](), list[memoryview]()
-        for before, is_picture in self.steps:
+        for before, ends in self.steps:
             if not line.startswith(before, at):
                 return None
             at += len(before)
-            if is_picture:
+            if ends is None:
                 if (end := line.find(b'"', at)) < 0:
                     return None
                 payloads.append(memoryview(line)[at:end])
+            elif (found := ends.match(line, at)) is None:
+                return None
             else:
-                end = _REST_OF_STRING.match(line, at).end()  # type: ignore[union-attr] # always
+                end = found.end()
                 texts.append(line[at:end])
             at = end
         if len(line) - at != len(self.tail) or not line.endswith(self.tail):
@@ -115,15 +119,15 @@ def learned(line: bytes, plain: Plain) -> Pattern | None:
     """
     if len(line) > _MOST_BYTES or (row := _row(line, plain)) is None:
         return None
-    strings = [*_values(line)]
-    if len(strings) > _MOST_STRINGS:
+    values = sorted([*_strings(line), *map(_span, _NUMBER_AS_ID.finditer(line))])
+    if len(values) > _MOST_STRINGS:
         return None
-    places, steps, done = list[_Place](), list[tuple[bytes, bool]](), 0
-    for start, end in strings:
+    places, steps, done = list[_Place](), list[tuple[bytes, re.Pattern[bytes] | None]](), 0
+    for start, end in values:
         place = _place(line, (start, end), row, plain)
         if place is not None:
             places.append(place)
-            steps.append((line[done : start + place.head_bytes], place.is_picture))
+            steps.append((line[done : start + place.head_bytes], place.ends))
             done = end
     return _pattern(row, places, steps, line[done:])
 
@@ -136,17 +140,23 @@ def _row(line: bytes, plain: Plain) -> PlainDraft | None:
     return plain(fields) if isinstance(fields, dict) else None
 
 
-def _values(line: bytes) -> Iterator[tuple[int, int]]:
+def _strings(line: bytes) -> Iterator[tuple[int, int]]:
     """Yield where the texts of a line of JSON stand that are no keys."""
     for found in _STRING.finditer(line):
         if not _KEY_END.match(line, found.end()):
-            yield found.span(1)
+            yield _span(found)
+
+
+def _span(found: re.Match[bytes]) -> tuple[int, int]:
+    return found.span(1)
 
 
 def _place(line: bytes, span: tuple[int, int], row: PlainDraft, plain: Plain) -> _Place | None:
     """Say what a text of a line becomes, by putting another one there; None: nothing by itself."""
     start, end = span
-    other = _row(line[:start] + _STAND_IN.encode() + line[end:], plain)
+    is_text = line[start - 1] == ord('"')
+    stand_in = _STAND_IN if is_text else _NUMBER_STAND_IN
+    other = _row(line[:start] + stand_in.encode() + line[end:], plain)
     if other is None or other.shape != row.shape:
         return None
     texts = _differing(row.texts, other.texts)
@@ -156,8 +166,9 @@ def _place(line: bytes, span: tuple[int, int], row: PlainDraft, plain: Plain) ->
     if images:
         return _picture(images[0], row.images[images[0]], line[start:end])
     if texts:
-        return _Place(texts[0]) if other.texts[texts[0]] == _STAND_IN else None
-    return _Place(None) if other.id == _STAND_IN else None
+        return _Place(texts[0]) if other.texts[texts[0]] == stand_in else None
+    ends = _REST_OF_STRING if is_text else _WHOLE_NUMBER
+    return _Place(None, ends) if other.id == stand_in else None
 
 
 def _picture(number: int, image: ImageSource, text: bytes) -> _Place | None:
@@ -165,11 +176,11 @@ def _picture(number: int, image: ImageSource, text: bytes) -> _Place | None:
     if not isinstance(image.value, str) or image.value.encode() != text:
         return None
     if image.form is ImageForm.BASE64:
-        return _Place(number, is_picture=True)
+        return _Place(number, None)
     head, mark, _ = text.partition(_DATA_URI)
     if image.form is not ImageForm.DATA_URI or not mark or b"," in head:
         return None
-    return _Place(number, is_picture=True, head_bytes=len(head + mark))
+    return _Place(number, None, len(head + mark))
 
 
 def _differing(one: Sequence[object], other: Sequence[object]) -> list[int]:
@@ -178,11 +189,14 @@ def _differing(one: Sequence[object], other: Sequence[object]) -> list[int]:
 
 
 def _pattern(
-    row: PlainDraft, places: Sequence[_Place], steps: Sequence[tuple[bytes, bool]], tail: bytes
+    row: PlainDraft,
+    places: Sequence[_Place],
+    steps: Sequence[tuple[bytes, re.Pattern[bytes] | None]],
+    tail: bytes,
 ) -> Pattern | None:
     """Return the pattern, if each text and picture of the row has its one place."""
-    texts = [place.number for place in places if not place.is_picture]
-    pictures = [place.number for place in places if place.is_picture]
+    texts = [place.number for place in places if place.ends is not None]
+    pictures = [place.number for place in places if place.ends is None]
     wanted = [*range(len(row.texts)), *([] if row.id is None else [None])]
     if pictures != [*range(len(row.images))]:
         return None
