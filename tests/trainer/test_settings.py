@@ -97,11 +97,6 @@ def test_a_config_survives_being_written_and_read(values: dict[str, Any]) -> Non
             "{packing: true, max_length: 9, group_by_length: true}",
             "packing and group_by_length: packed rows are of one length",
         ),
-        (
-            "{eval_share: 0.1, mix: a}",
-            "eval_share and mix: a picture held out of one folder may stand in another; "
-            "give eval_split",
-        ),
         ("augment: wild", "x.yaml: augment is 'wild'; choose from mild"),
         ("limit: 0", "limit is 0; it must be at least 1"),
         ("max_pixels: 1", "min_pixels 3136 is above max_pixels 1"),

@@ -300,11 +300,6 @@ def _check_weights(data: DataOptions, trainer: Mapping[str, Any]) -> None:
 def _check_held_out(data: DataOptions, output: OutputOptions) -> None:
     if data.eval_share is not None and not 0 < data.eval_share < 1:
         raise UsageError(f"eval_share is {data.eval_share:g}; it must be between 0 and 1")
-    if data.eval_share is not None and data.mix:
-        raise UsageError(
-            "eval_share and mix: a picture held out of one folder may stand in another; "
-            "give eval_split"
-        )
     if data.eval_share is not None and data.eval_split:
         raise UsageError("eval_share and eval_split: held-out rows come from one of them")
     if output.early_stopping_threshold and output.early_stopping is None:

@@ -140,9 +140,9 @@ def prepare(config: TrainConfig, processes: Processes) -> Prepared:
     how = Measure(chat, rule, token_limit(data), label_rule(data), pairs=method == "dpo")
     split = joined_split(splits)
     chosen = chosen_rows(config, split)
-    lengths = count_rows(splits, how, data, chosen)
+    lengths = count_rows(splits, how, data, chosen and (lambda row: row not in chosen))
     plan = make_plan(config, lengths, processes.count)
-    reserve = find_reserve(config, split, how, chosen)
+    reserve = find_reserve(config, splits, how, chosen)
     return Prepared(config, processes, split, base, how, lengths, plan, reserve)
 
 
