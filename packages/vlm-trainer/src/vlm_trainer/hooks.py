@@ -15,7 +15,7 @@ from typing import Any
 
 import torch
 from datasets import Dataset
-from transformers import Trainer, TrainerCallback
+from transformers import TrainerCallback
 from transformers.trainer_callback import PrinterCallback
 
 from vlm_trainer.checkpoint import mark_whole, rotate
@@ -29,6 +29,7 @@ from vlm_trainer.launch import StopRequest
 from vlm_trainer.lora import name_base
 from vlm_trainer.measures import best_of, held_out_losses, is_stopped
 from vlm_trainer.plan import steps_per_epoch
+from vlm_trainer.position import PositionHooks
 from vlm_trainer.shares import Blank, SharedCollator, SharedRows, deal
 
 
@@ -41,6 +42,7 @@ class EpochOrder(torch.utils.data.Sampler[Any]):  # a framework hook
     def __init__(self, epochs: Epochs, *, says_when: bool = False) -> None:
         self.epochs, self.says_when = epochs, says_when
         self.epoch = 0
+        self.ahead = 0  # steps, see `vlm_trainer.position`
 
     def set_epoch(self, epoch: int) -> None:
         """Choose the epoch whose order comes next."""
@@ -77,11 +79,11 @@ class StepHooks(TrainerCallback):  # a framework hook
     def on_epoch_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:  # noqa: ARG002
         """Set the epoch here: accelerate does not reach a sampler below a skipping one.
 
-        It is counted as the stock loop counts it. ``state.epoch`` of a checkpoint was counted over
-        the rows of then, and a row left out since may have made an epoch a step shorter.
+        ``state.epoch`` of a checkpoint was counted over the rows of then, and a row left out since
+        may have made an epoch a step shorter.
         """
         steps = steps_per_epoch(args, len(self.order), args.world_size)
-        self.order.set_epoch(state.global_step // steps)
+        self.order.set_epoch((state.global_step - self.order.ahead) // steps)
 
     def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:  # noqa: ARG002
         """Save and stop when any process was asked to stop."""
@@ -122,7 +124,7 @@ class Unsaved(TrainerCallback):  # a framework hook
     on_epoch_end = on_step_end
 
 
-class ShardHooks(Trainer):  # framework hooks only; stands before a trainer of TRL
+class ShardHooks(PositionHooks):  # framework hooks only; stands before a trainer of TRL
     """Rendered rows in a seekable order, and checkpoints that are marked whole."""
 
     order: EpochOrder
@@ -226,8 +228,12 @@ class ShardHooks(Trainer):  # framework hooks only; stands before a trainer of T
         """Write no card: TRL's would describe a training that did not happen."""
 
     def _facts(self) -> dict[str, Any]:
+        steps = steps_per_epoch(self.args, len(self.order), self.args.world_size)
+        epoch, step = divmod(self.state.global_step - self.order.ahead, steps)
         return {
             "step": self.state.global_step,
+            "epoch": epoch,
+            "step_of_epoch": step,
             "processes": self.args.world_size,
             "threads": torch.get_num_threads(),
             "torch": torch.__version__,
