@@ -124,6 +124,7 @@ def test_pictures_are_changed_in_training_alone(folders: tuple[Path, Path], tmp_
         trainer = make_trainer(prepared, StopRequest(watch_parent=False), [], silent)
 
     assert (trainer.train_dataset.augment, trainer.eval_dataset.augment) == (7, None)
+    assert trainer.args.per_device_eval_batch_size == 4  # as in training
 
 
 @pytest.mark.parametrize("method", ["sft", "dpo"])

@@ -15,7 +15,9 @@ from vlm_trainer.errors import UsageError
 from vlm_trainer.settings import (
     check_trainer_fields,
     dump_config,
+    join_list,
     read_config,
+    split_list,
     typed_trainer_fields,
 )
 
@@ -178,3 +180,10 @@ def test_every_scheduler_is_one_of_transformers() -> None:
     from transformers.trainer_utils import SchedulerType
 
     assert set(SCHEDULERS) <= {str(kind.value) for kind in SchedulerType}
+
+
+@given(st.lists(st.text(st.characters(exclude_characters="\\"), min_size=1).map(str.strip)))
+def test_a_list_written_as_text_reads_back(values: list[str]) -> None:
+    values = [value for value in values if value]
+
+    assert split_list(join_list(values)) == values

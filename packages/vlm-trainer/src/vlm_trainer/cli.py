@@ -256,10 +256,11 @@ def _say(line: str) -> None:
 
 
 def _config(config_file: Path | None, flags: dict[str, Any]) -> TrainConfig:
-    from vlm_trainer.settings import read_config
+    from vlm_trainer.settings import read_config, split_list
 
     given = {key: value for key, value in flags.items() if value is not None and value != ()}
-    lists = {key: ",".join(value) for key, value in given.items() if isinstance(value, tuple)}
+    texts = {key: value for key, value in given.items() if isinstance(value, tuple)}
+    lists = {key: [part for text in texts[key] for part in split_list(text)] for key in texts}
     return read_config(config_file, {**given, **lists})
 
 

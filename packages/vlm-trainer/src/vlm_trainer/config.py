@@ -86,7 +86,8 @@ class DataOptions:
     data: str = option(str, "", "Folder of an import (manifest.json and data/*.parquet).")
     mix: tuple[str, ...] = option(
         tuple, (), "FOLDER or FOLDER=WEIGHT: a further folder, each of whose rows is shown WEIGHT "
-        "times (0.5: every other time) while --data is shown once; repeatable.",
+        "times (0.5: every other time) while --data is shown once; repeatable, or several with "
+        "commas (one that belongs to a name is written \\,).",
     )  # fmt: skip
     train_split: str = option(str, "train", "Split to train on.")
     eval_split: str | None = option(str, None, "Split whose loss is measured while training.")
@@ -134,7 +135,9 @@ class ScheduleOptions:
     max_steps: int = option(int, -1, "Optimizer steps; -1 for num_train_epochs.")
     num_train_epochs: float = option(float, 1.0, "Passes over the data.")
     per_device_train_batch_size: int = option(int, 1, "Rows at once on a device.")
-    per_device_eval_batch_size: int = option(int, 8, "The same, while measuring.")
+    per_device_eval_batch_size: int | None = option(
+        int, None, "The same, while measuring; default: as in training."
+    )
     gradient_accumulation_steps: int = option(int, 8, "Batches to a step.")
     learning_rate: float = option(float, 2e-5, "Peak rate.")
     lr_scheduler_type: str = option(str, "linear", "As in transformers.", SCHEDULERS)

@@ -7,6 +7,7 @@ wrong for pictures and for a run that is killed is replaced by the hooks below.
 from __future__ import annotations
 
 import os
+import shlex
 import shutil
 from collections.abc import Iterator, Sequence
 from itertools import islice
@@ -30,6 +31,7 @@ from vlm_trainer.lora import name_base
 from vlm_trainer.measures import best_of, held_out_losses, is_stopped
 from vlm_trainer.plan import steps_per_epoch
 from vlm_trainer.position import PositionHooks
+from vlm_trainer.settings import join_list
 from vlm_trainer.shares import Blank, SharedCollator, SharedRows, deal
 
 
@@ -340,5 +342,5 @@ def _several() -> bool:
 def _check_whole(batches: Sequence[Any]) -> None:
     refused = [row for batch in batches for row in batch.get("refused", ())]
     if refused:
-        ids = ",".join(dict.fromkeys(row.row_id for row in refused))
+        ids = shlex.quote(join_list(dict.fromkeys(row.row_id for row in refused)))
         raise RowsRefused(f"{refused[0]}. To go on without it: --exclude-ids {ids}")

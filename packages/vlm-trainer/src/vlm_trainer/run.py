@@ -23,7 +23,7 @@ from vlm_trainer.errors import RowsRefused, SourceError, Terminated, UsageError
 from vlm_trainer.failures import explained
 from vlm_trainer.folders import count_rows, find_splits
 from vlm_trainer.labels import LabelRule
-from vlm_trainer.launch import Processes, StopRequest, find_processes, stop_request
+from vlm_trainer.launch import Processes, StopRequest, processes_of, stop_request
 from vlm_trainer.lengths import Measure, label_rule, token_limit
 from vlm_trainer.lock import only_run
 from vlm_trainer.measures import held_out_losses, is_stopped
@@ -88,7 +88,7 @@ def train(config: TrainConfig, tell: Tell | None = None) -> RunSummary:
     send_no_telemetry(os.environ)
     check_complete(config)
     check_reporting(config.output.report_to)
-    processes = find_processes(os.environ, config.schedule.expect_processes)
+    processes = processes_of(config.schedule, os.environ)
     say = tell or speaker(processes)
     prepared = prepare(config, processes)
     config = prepared.config  # its method is known now
