@@ -76,6 +76,7 @@ def test_a_finished_run_holds_all_that_is_needed(finished: tuple[Path, Path]) ->
         "run.json",
         "tokenizer.json",
     }
+    assert ".lock" not in names
     assert not list(output.rglob("training_args.bin"))
     limits = json.loads((output / "preprocessor_config.json").read_text())
     assert (limits["min_pixels"], limits["max_pixels"]) == (3136, 1_003_520)
