@@ -62,8 +62,9 @@ def splits_in(
 ) -> dict[str, list[Found]]:
     """Return what holds the rows of a split, or of ``all``, by split.
 
-    ``is_named`` says that the split was named for this folder alone, as in ``val=photos/val``: its
-    pictures are that split without a folder of that name. The card of a folder that is laid out as a repository on the Hub says it, if it does.
+    The card of a folder that is laid out as a repository on the Hub says it, if it does. With
+    ``is_named`` the split was named for this folder alone, as in ``val=photos/val``: its pictures
+    are that split without a folder of that name.
 
     Raises:
         SourceError: as `found_in`, and for a config that is not there.
@@ -175,7 +176,9 @@ def _pictures(folder: Path, split: str, *, is_named: bool) -> list[Found]:
     base = folder / split
     if not base.is_dir():
         has_splits = any((folder / name).is_dir() for name in _SPLITS)
-        is_split = split == "train" or (is_named and not _row_files(os.listdir(folder)))
+        is_split = split == "train" or (
+            is_named and not _row_files([path.name for path in folder.iterdir()])
+        )
         if has_splits or not is_split:
             return []
         base = folder
