@@ -98,7 +98,8 @@ def found_in(folder: Path, split: str, *, is_named: bool = False) -> list[Found]
         )
     found = found or [Found(str(below / name)) for name in inner]
     if not found:
-        found = _saved(folder, split) or _pictures(folder, split, is_named=is_named)
+        is_all = is_named and not _row_files(names)
+        found = _saved(folder, split) or _pictures(folder, split, is_all=is_all)
         found = found or _by_names(folder, split)
     if not found:
         raise nothing_in(str(folder), names, split)
@@ -172,14 +173,11 @@ def _saved(folder: Path, split: str) -> list[Found]:
     return []
 
 
-def _pictures(folder: Path, split: str, *, is_named: bool) -> list[Found]:
+def _pictures(folder: Path, split: str, *, is_all: bool) -> list[Found]:
     base = folder / split
     if not base.is_dir():
         has_splits = any((folder / name).is_dir() for name in _SPLITS)
-        is_split = split == "train" or (
-            is_named and not _row_files([path.name for path in folder.iterdir()])
-        )
-        if has_splits or not is_split:
+        if has_splits or not (is_all or split == "train"):
             return []
         base = folder
     described = [name for name in _DESCRIPTIONS if (base / name).is_file()]
