@@ -141,6 +141,9 @@ def model_options(command: Callable[..., None]) -> Callable[..., None]:
         click.option("--min-pixels", type=int, help="Default: as trained."),
         click.option("--max-pixels", type=int, help="Default: as trained."),
         click.option("--use-cpu/--no-use-cpu", default=False, help="Stay on the CPU."),
+        click.option(
+            "--load-in", type=click.Choice(["4bit", "8bit"]), help="Quantise the base (QLoRA)."
+        ),
         debug_option,
     ):
         command = decorate(command)
