@@ -6,7 +6,6 @@ wrong for pictures and for a run that is killed is replaced by the hooks below.
 
 from __future__ import annotations
 
-import os
 import shlex
 import shutil
 from collections.abc import Iterator, Sequence
@@ -23,7 +22,7 @@ from vlm_trainer.checkpoint import mark_whole, rotate
 from vlm_trainer.config import OutputOptions
 from vlm_trainer.data import Showing
 from vlm_trainer.epochs import Epochs
-from vlm_trainer.errors import OutputError, RowsRefused, UsageError, VlmTrainerError
+from vlm_trainer.errors import OutputError, RowsRefused, VlmTrainerError
 from vlm_trainer.failures import describe_batch, disk_full, is_full
 from vlm_trainer.jobs import Job
 from vlm_trainer.launch import StopRequest
@@ -32,6 +31,7 @@ from vlm_trainer.measures import best_of, held_out_losses, is_stopped
 from vlm_trainer.plan import steps_per_epoch
 from vlm_trainer.position import PositionHooks
 from vlm_trainer.settings import join_list
+from vlm_trainer.sharding import gather_head, is_sharded
 from vlm_trainer.shares import Blank, SharedCollator, SharedRows, deal
 
 
@@ -154,6 +154,7 @@ class ShardHooks(PositionHooks):  # framework hooks only; stands before a traine
 
     def training_step(self, model: Any, inputs: Any, *rest: Any, **options: Any) -> Any:
         """Train on a batch; where the memory ends there, the error says how large it was."""
+        gather_head(model)
         try:
             return super().training_step(model, inputs, *rest, **options)
         except torch.OutOfMemoryError as error:
@@ -256,40 +257,13 @@ def settle(trainer: Any, job: Job, order: EpochOrder, callbacks: Sequence[Traine
     for callback in (StepHooks(order, job.stop), HeldOutHooks(output), *callbacks):
         trainer.add_callback(callback)
     if trainer.args.world_size > 1:
-        blank = _blank(job) if _is_sharded(trainer, job) else None
+        blank = _blank(job) if is_sharded(trainer) else None
         trainer.data_collator = SharedCollator(trainer.data_collator, trainer.train_dataset, blank)
         trainer.train_dataset = SharedRows(trainer.train_dataset)
     for parameter in trainer.model.parameters():
         # TRL makes the adapter of a quantised base bfloat16, where steps of 1e-5 are lost.
         if parameter.requires_grad and parameter.dtype == torch.bfloat16:
             parameter.data = parameter.data.float()
-
-
-def _is_sharded(trainer: Any, job: Job) -> bool:
-    """Say whether the weights are dealt out too; refuse where that does not hold.
-
-    Raises:
-        UsageError: On a CPU accelerate shards nothing and says nothing. With FSDP the gradient
-            of the head comes out wrong by some percent (TRL 1.16), which an adapter never sees.
-    """
-    sharded = bool(trainer.is_fsdp_enabled or trainer.is_deepspeed_enabled)
-    kind = str(trainer.accelerator.distributed_type.value)
-    asked = [name for name in ("FSDP", "DEEPSPEED") if _is_set(f"ACCELERATE_USE_{name}")]
-    if asked and kind not in asked:
-        raise UsageError(
-            f"{asked[0]} was asked for, and accelerate runs {kind} without a word: on a CPU it "
-            "shards nothing. Use a config without it, such as examples/accelerate/ddp_cpu.yaml"
-        )
-    if trainer.is_fsdp_enabled and job.config.model.tuning == "full":
-        raise UsageError(
-            "tuning full with FSDP: the gradient of the head comes out wrong (by 8 % where it was "
-            "measured, TRL 1.16); LoRA is right, and so is full tuning by DDP"
-        )
-    return sharded
-
-
-def _is_set(name: str) -> bool:
-    return os.environ.get(name, "false").lower() == "true"
 
 
 def _blank(job: Job) -> Blank | None:
