@@ -231,13 +231,14 @@ class ShardHooks(PositionHooks):  # framework hooks only; stands before a traine
         """Write no card: TRL's would describe a training that did not happen."""
 
     def _facts(self) -> dict[str, Any]:
-        steps = steps_per_epoch(self.args, len(self.order), self.args.world_size)
+        args: Any = self.args
+        steps = steps_per_epoch(args, len(self.order), args.world_size)
         epoch, step = divmod(self.state.global_step - self.order.ahead, steps)
         return {
             "step": self.state.global_step,
             "epoch": epoch,
             "step_of_epoch": step,
-            "processes": self.args.world_size,
+            "processes": args.world_size,
             "threads": torch.get_num_threads(),
             "torch": torch.__version__,
         }

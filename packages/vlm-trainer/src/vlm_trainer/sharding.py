@@ -32,7 +32,7 @@ def gather_head(model: Any) -> None:
     itself (``full_tensor``, 1.16) takes each process's gradient for the sum of all. Where words
     and head are one weight, the words' layer has gathered it before.
     """
-    head = getattr(model, "get_output_embeddings", lambda: None)()
+    head: Any = getattr(model, "get_output_embeddings", lambda: None)()
     if hasattr(head, "unshard") and head.weight.requires_grad:
         head.unshard()
 
