@@ -178,8 +178,20 @@ def test_rows_that_were_refused_stay_here_unless_they_are_asked_for(
     finished(5, "--rejects-raw", "--image-root", str(tmp_path))
     held = hub_cli("push", "out", "me/held", env=MINE)
     asked = hub_cli("push", "out", "me/asked", "--with-raw-rejects", env=MINE)
+    hub.forget()
+    again = hub_cli("push", "out", "me/held", env=MINE)
+    assert b"as it was, nothing to send" in again.err
     finished(5)
     bare = hub_cli("push", "out", "me/bare", env=MINE)
+
+    copy = tmp_path / "copy"  # as anybody has it who downloads the repository
+    for path, data in hub.repos["me/held"].files.items():
+        (copy / path).parent.mkdir(parents=True, exist_ok=True)
+        (copy / path).write_bytes(data)
+    listed = json.loads((copy / "manifest.json").read_bytes())["rejects"]
+    assert (listed["total"], listed["files"]) == (1, [])
+    valid = hub_cli("validate", "copy")
+    assert valid.code == 0, valid.err
 
     def ledgers(name: str) -> list[bytes]:
         return [data for path, data in hub.repos[name].files.items() if "rejects/" in path]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import runpy
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -215,33 +216,69 @@ def test_a_row_that_fails_on_one_process_stops_both_with_a_checkpoint(
     assert f"--exclude-ids digit-{bad}" in ends[2][0][1]
 
 
+def tie(folder: Path) -> None:
+    """Make words and head of a model one weight, as those of Qwen2.5-VL-3B are."""
+    from safetensors.torch import load_file, save_file
+
+    config = json.loads((folder / "config.json").read_text())
+    config["text_config"]["tie_word_embeddings"] = config["tie_word_embeddings"] = True
+    (folder / "config.json").write_text(json.dumps(config))
+    weights = load_file(folder / "model.safetensors")
+    del weights["lm_head.weight"]
+    save_file(weights, folder / "model.safetensors", metadata={"format": "pt"})
+
+
 def test_sharded_weights_learn_the_same_and_go_on_from_a_checkpoint(
     tmp_path: Path, models: dict[str, str]
 ) -> None:
-    data = written(tmp_path / "data", "mixed", 13)  # batches without a picture on one process
-    shape = {"per_device_train_batch_size": 4, "model_name_or_path": models["tiny"]}
-    lora = run_of(data, tmp_path / "lora", save_steps=1, save_total_limit=9, **shape, **TOWERS)
-    full = run_of(data, tmp_path / "full", tuning="full", **shape)
-    one = {**lora, "per_device_train_batch_size": 8}
-    alone = in_one_process(one, output_dir=str(tmp_path / "one"))
+    shutil.copytree(models["tiny"], tmp_path / "tied")
+    tie(tmp_path / "tied")
+    rows = written(tmp_path / "rows", "mixed", 13)  # batches without a picture on one process
+    pairs = written(tmp_path / "pairs", "1 pair of 4", 9)
+    full = {"tuning": "full", "learning_rate": 1e-3}
+    saved = {"save_steps": 1, "save_total_limit": 9}
+    given = {
+        "lora": (rows, {**TOWERS, **saved}),
+        "full": (rows, {**full, **saved, "gradient_accumulation_steps": 2}),
+        "one weight": (rows, {**full, "model_name_or_path": str(tmp_path / "tied")}),
+        "a reference": (pairs, {**full, "learning_rate": 1e-4}),
+    }
+    shape = {"model_name_or_path": models["tiny"], "max_steps": 3}
+    runs, alone = {}, {}
+    for name, (data, options) in given.items():
+        run = run_of(data, tmp_path / name, **{**shape, **options})
+        parts = run["gradient_accumulation_steps"]
+        runs[name] = {**run, "per_device_train_batch_size": 4 // parts}
+        one = {**run, "per_device_train_batch_size": 8, "gradient_accumulation_steps": 1}
+        alone[name] = in_one_process({**one, "save_steps": 99}, output_dir=f"{tmp_path}/1 {name}")
 
-    ends = in_two_processes(tmp_path, [lora, full], SHARDING_ON_CPU, **FSDP)
+    ends = in_two_processes(tmp_path, [*runs.values()], SHARDING_ON_CPU, **FSDP)
 
-    assert ends[0] == [None, None]
-    losses = [line["loss"] for line in lines_of(tmp_path / "lora")]
-    assert len(losses) == 4
-    assert losses == pytest.approx([line["loss"] for line in lines_of(alone)], abs=1e-5)
-    assert "tuning full with FSDP: the gradient of the head comes out wrong" in ends[1][0][1]
-    adapter = tmp_path / "lora" / "adapter_model.safetensors"
-    undisturbed = adapter.read_bytes()
-    for step in (2, 3, 4):  # as after a kill in the first epoch
-        (tmp_path / "lora" / f"checkpoint-{step}" / "complete.json").unlink()
-    (tmp_path / "lora" / "finished.json").unlink()
-    adapter.unlink()
+    assert ends == [[None, None]] * len(runs)
+    for name, one in alone.items():
+        for key in ("loss", "grad_norm"):
+            values = [line[key] for line in lines_of(tmp_path / name)]
+            assert len(values) == 3
+            expected = [line[key] for line in lines_of(one)]
+            assert values == pytest.approx(expected, rel=1e-5, abs=1e-5), (name, key)
+    ended = {name: undisturbed(tmp_path / name) for name in ("lora", "full")}
+    again = [runs[name] for name in ended]
 
-    assert in_two_processes(tmp_path, [lora], SHARDING_ON_CPU, **FSDP) == [[None, None]]
+    assert in_two_processes(tmp_path, again, SHARDING_ON_CPU, **FSDP) == ends[:2]
 
-    assert adapter.read_bytes() == undisturbed
+    for name, weights in ended.items():
+        assert next((tmp_path / name).glob("*model.safetensors")).read_bytes() == weights, name
+
+
+def undisturbed(output: Path) -> bytes:
+    """Return what a run ended in, and leave it as after a kill in the first epoch."""
+    (path,) = output.glob("*model.safetensors")
+    weights = path.read_bytes()
+    for step in (2, 3):
+        (output / f"checkpoint-{step}" / "complete.json").unlink()
+    (output / "finished.json").unlink()
+    path.unlink()
+    return weights
 
 
 def test_sharding_on_a_cpu_is_refused_and_not_run_as_something_else(

@@ -61,6 +61,28 @@ def test_a_schema_takes_the_rows_that_its_parser_takes(name: str, row: Row) -> N
     assert_agrees(name, dict(row.fields))
 
 
+_TEXTS = st.sampled_from([None, "a", "", "<image>", 7])
+_TURNS = st.dictionaries(
+    st.sampled_from(["human", "assistant", "from", "role", "value", "content"]),
+    _TEXTS | st.sampled_from(["human", "gpt", "system"]),
+)
+
+
+@pytest.mark.parametrize("name", ["sharegpt", "llava"])
+@given(
+    turns=st.lists(
+        st.fixed_dictionaries({"human": _TEXTS, "assistant": _TEXTS}) | _TURNS, max_size=3
+    ),
+    columns=st.lists(st.sampled_from(["conversation", "conversations"]), unique=True),
+)
+def test_a_schema_takes_the_turns_in_twos_that_its_parser_takes(
+    name: str, turns: list[Any], columns: list[str]
+) -> None:
+    row = {column: turns[number:] for number, column in enumerate(columns)}
+    event(f"{reason(name, row)}")
+    assert_agrees(name, row)
+
+
 @each_schema
 @given(conversation=st.from_type(Conversation))
 def test_a_schema_takes_what_is_written(name: str, conversation: Conversation) -> None:

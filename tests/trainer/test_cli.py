@@ -57,6 +57,23 @@ def test_a_printed_config_reads_back(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
+    ("arguments", "folders"),
+    [
+        (["--mix", "a=2,b"], ("a=2", "b")),
+        (["--mix", r"scans\, 2024=2", "--mix", "b"], ("scans, 2024=2", "b")),
+        (["--mix", r"a,b\,c"], ("a", "b,c")),
+    ],
+)
+def test_a_comma_in_the_name_of_a_folder_is_written_behind_a_stroke(
+    arguments: list[str], folders: tuple[str, ...], tmp_path: Path
+) -> None:
+    printed = CliRunner().invoke(cli, [*arguments, "--print-config"]).stdout
+    (tmp_path / "x.yaml").write_text(printed)
+
+    assert read_config(tmp_path / "x.yaml", {}).data.mix == folders
+
+
+@pytest.mark.parametrize(
     ("arguments", "code", "words"),
     [
         (["--config", "none.yaml"], 2, "none.yaml: cannot be read"),

@@ -193,6 +193,34 @@ def test_a_second_run_in_the_folder_is_refused_until_the_first_is_gone(tmp_path:
         assert (output / LOCK).read_text() == str(os.getpid())
 
 
+IN_TURN = """
+import os, sys
+from pathlib import Path
+from vlm_trainer.errors import OutputError
+from vlm_trainer.lock import only_run
+folder, entered = Path(sys.argv[1]), 0
+while entered < 100:
+    try:
+        with only_run(folder):
+            os.mkdir(folder / "alone")  # fails if another is inside
+            os.rmdir(folder / "alone")
+            entered += 1
+    except OutputError:
+        pass
+"""
+
+
+def test_a_lock_that_is_taken_away_at_the_end_lets_no_two_in(tmp_path: Path) -> None:
+    output = tmp_path / "out"
+    words = [sys.executable, "-c", IN_TURN, str(output)]
+
+    runs = [subprocess.Popen(words, stderr=subprocess.PIPE, text=True) for _ in range(3)]
+
+    said = [run.communicate(timeout=60)[1] for run in runs]
+    assert [run.returncode for run in runs] == [0, 0, 0], said
+    assert list(output.iterdir()) == []
+
+
 def test_a_run_that_is_refused_by_the_lock_writes_nothing(digits: Path, tmp_path: Path) -> None:
     output = tmp_path / "out"
     words = command(digits, output)
@@ -202,7 +230,7 @@ def test_a_run_that_is_refused_by_the_lock_writes_nothing(digits: Path, tmp_path
 
     assert second.returncode == 5
     assert f"another run (process {os.getpid()}) trains here" in second.stderr
-    assert [path.name for path in output.iterdir()] == [LOCK]
+    assert list(output.iterdir()) == []
 
 
 def test_a_tool_that_is_not_installed_is_refused_before_anything_is_written(

@@ -78,6 +78,48 @@ def test_equal_pictures_are_never_on_both_sides(
     assert line.startswith(f"held    {len(held)} rows are measured and not trained: ")
 
 
+def test_a_mix_holds_rows_out_of_each_folder_and_no_picture_is_on_both_sides(
+    make_import: Callable[..., Path], rows: Any
+) -> None:
+    plain = make_import(rows.digit_rows(range(40)), name="plain")
+    other = make_import(rows.digit_rows(range(20, 80), question="And this?"), name="other")
+    mixed = {"mix": f"{other}=0.5", "eval_share": 0.3}
+
+    prepared = prepare(config(plain, **mixed), Processes())
+
+    assert prepared.reserve is not None
+    held, trained = prepared.reserve.lengths.rows.tolist(), prepared.lengths.rows.tolist()
+    shards = ShardSet(prepared.split)
+    seen = [{c for row in side for c in contents_of(shards.get(row))} for side in (held, trained)]
+    assert not seen[0] & seen[1]
+    assert sorted([*held, *trained]) == list(range(100))
+    assert 0 < sum(row < 40 for row in held) < 20
+    assert 0 < sum(row >= 40 for row in held) < 30
+    first, second = prepared.lengths.parts
+    assert first.shown == sum(row < 40 for row in trained)
+    assert second.shown == round(sum(row >= 40 for row in trained) / 2)
+    lines = prepared.lines()
+    assert f"held    {len(held)} rows are measured and not trained: " in "\n".join(lines)
+    alone = prepare(config(plain, eval_share=0.3), Processes()).reserve
+    assert alone is not None  # what is held out of a folder does not depend on the others
+    assert alone.lengths.rows.tolist() == [row for row in held if row < 40]
+
+
+def test_a_held_out_row_of_a_mix_that_cannot_be_measured_is_named_with_its_folder(
+    make_import: Callable[..., Path], rows: Any
+) -> None:
+    plain = make_import(rows.digit_rows(range(8)), name="plain")
+    written = rows.digit_rows(range(8, 16))
+    for row in written:
+        row["messages"] = row["messages"][:1]  # no answer
+    other = make_import([*written, *rows.digit_rows(range(16, 24))], name="other")
+    options = {"mix": str(other), "eval_share": 0.5, "on_refused": "drop"}
+    prepared = prepare(config(plain, **options), Processes())
+
+    assert prepared.reserve is not None
+    assert {row.folder for row in prepared.reserve.lengths.refused} == {str(other)}
+
+
 def test_a_row_left_out_moves_no_other(digits: Path) -> None:
     both = prepare(config(digits, eval_share=0.3), Processes()).reserve
     assert both is not None

@@ -4,11 +4,19 @@ from __future__ import annotations
 
 import os
 import signal
+from pathlib import Path
 
 import pytest
 
+from vlm_trainer.config import ScheduleOptions
 from vlm_trainer.errors import UsageError
-from vlm_trainer.launch import Processes, find_processes, stop_request
+from vlm_trainer.launch import (
+    Processes,
+    find_processes,
+    has_gpu,
+    processes_of,
+    stop_request,
+)
 
 
 @pytest.mark.parametrize(
@@ -39,8 +47,32 @@ def test_too_few_processes_stop_with_the_command_that_starts_them(
     with pytest.raises(UsageError) as caught:
         find_processes(environment, expected)
 
-    wanted = f"ACCELERATE_USE_CPU=true accelerate launch --multi_gpu --num_processes {count} "
+    launch = "ACCELERATE_USE_CPU=true accelerate launch --multi_gpu"
+    wanted = f"on CPU use: {launch} --num_processes {count} -m vlm_trainer ... --use-cpu"
     assert wanted in str(caught.value)
+
+
+@pytest.mark.parametrize(("environment", "expected"), [({"MASTER_ADDR": "x"}, None), ({}, 2)])
+def test_where_a_gpu_is_the_command_starts_them_on_gpus(
+    environment: dict[str, str], expected: int | None
+) -> None:
+    with pytest.raises(UsageError) as caught:
+        find_processes(environment, expected, on_gpu=True)
+
+    wanted = f"with GPUs use: accelerate launch --multi_gpu --num_processes {expected or 'N'} "
+    assert str(caught.value).endswith(f"{wanted}-m vlm_trainer ...")
+
+
+def test_a_gpu_that_is_hidden_or_not_asked_for_is_none(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("vlm_trainer.launch.GPU_DRIVERS", (tmp_path / "none", tmp_path))
+
+    assert has_gpu({}) is has_gpu({"CUDA_VISIBLE_DEVICES": "1"}) is True
+    for hiding in ({"CUDA_VISIBLE_DEVICES": ""}, {"ACCELERATE_USE_CPU": "true"}):
+        assert not has_gpu(hiding)
+    with pytest.raises(UsageError, match="on CPU use: ACCELERATE_USE_CPU=true"):
+        processes_of(ScheduleOptions(use_cpu=True, expect_processes=2), {})
 
 
 def test_sigterm_is_noted_and_the_old_handler_comes_back() -> None:

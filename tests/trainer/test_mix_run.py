@@ -124,6 +124,7 @@ def test_pictures_are_changed_in_training_alone(folders: tuple[Path, Path], tmp_
         trainer = make_trainer(prepared, StopRequest(watch_parent=False), [], silent)
 
     assert (trainer.train_dataset.augment, trainer.eval_dataset.augment) == (7, None)
+    assert trainer.args.per_device_eval_batch_size == 4  # as in training
 
 
 @pytest.mark.parametrize("method", ["sft", "dpo"])
@@ -219,3 +220,31 @@ def test_rows_by_length_train_the_same_however_a_step_is_dealt_out(
 
     assert len(losses[0]) == 3
     assert losses[0] == pytest.approx(losses[1], abs=1e-4)
+
+
+def test_a_mix_of_pairs_is_trained_measured_and_goes_on_exactly(tmp_path: Path, rows: Any) -> None:
+    for name, numbers in (("plain", range(10)), ("other", range(10, 30))):
+        splits = {"train": rows.shade_pairs(numbers)}
+        rows.write_import(tmp_path / name, splits, layout="pair")
+    plain, whole, cut = (tmp_path / name for name in ("plain", "whole", "cut"))
+    options: dict[str, Any] = {
+        "mix": f"{tmp_path / 'other'}=0.5", "eval_share": 0.2, "num_train_epochs": 2,
+        "save_steps": 1, "save_total_limit": 99, "lora_dropout": 0.1, "augment": "mild",
+    }  # fmt: skip
+    said: list[str] = []
+    summary = train(config(plain, whole, **options), said.append)
+    train(config(plain, cut, **options), silent)
+    (cut / "finished.json").unlink()
+    for folder in cut.glob("checkpoint-*"):
+        if int(folder.name.removeprefix("checkpoint-")) > summary.steps // 2 + 1:
+            (folder / "complete.json").unlink()
+
+    again = train(config(plain, cut, **options), silent)
+
+    lines = [json.loads(line) for line in (whole / "metrics.jsonl").read_text().splitlines()]
+    assert again.resumed_from == summary.steps // 2 + 1
+    assert (cut / ADAPTER).read_bytes() == (whole / ADAPTER).read_bytes()
+    half = summary.steps // 2
+    assert [line["step"] for line in lines if "eval_loss" in line] == [half, 2 * half]
+    assert lines[-1]["eval_rewards/accuracies"] >= 0
+    assert any(line.startswith("method  dpo") for line in said)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -123,6 +124,30 @@ def test_lora_learns_over_a_quantised_base(
     saved = load_file(tmp_path / "out" / "adapter_model.safetensors")
     assert {str(tensor.dtype) for tensor in saved.values()} == {"torch.float32"}
     assert f"over a base in {options['load_in']}" in "\n".join(said)
+
+
+@pytest.mark.parametrize("bits", ["4bit", "8bit"])
+def test_an_adapter_is_measured_on_the_base_it_was_trained_over_if_asked_for(
+    digits: Path, tmp_path: Path, bits: str
+) -> None:
+    from vlm_trainer.evaluate import EvaluateConfig, evaluate
+
+    train(config(digits, tmp_path / "out", load_in=bits, quantize_vision=True), silent)
+    last = held_out_losses(tmp_path / "out")[-1]
+    plain = EvaluateConfig(digits, adapter=tmp_path / "out", use_cpu=True)
+    said: list[str] = []
+
+    before = evaluate(plain, said.append)
+    noted = [line for line in said if line.startswith("note: ")]
+    said.clear()
+    after = evaluate(replace(plain, load_in=bits), said.append)
+
+    assert abs(after.loss - last) < 1e-4 < abs(before.loss - last)
+    assert noted == [
+        f"note: the adapter was trained over its base in {bits}, and is put on the one in full "
+        f"precision: answers differ a little (--load-in {bits} loads as then)"
+    ]
+    assert not [line for line in said if line.startswith("note: ")]
 
 
 def test_a_resumed_run_over_four_bits_ends_in_the_same_bytes(digits: Path, tmp_path: Path) -> None:

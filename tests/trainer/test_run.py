@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ import pytest
 
 from vlm_trainer.config import TrainConfig
 from vlm_trainer.errors import OutputError, RowsRefused, UsageError
+from vlm_trainer.order import permutation
 from vlm_trainer.run import train
 from vlm_trainer.settings import read_config
 
@@ -74,6 +76,7 @@ def test_a_finished_run_holds_all_that_is_needed(finished: tuple[Path, Path]) ->
         "run.json",
         "tokenizer.json",
     }
+    assert ".lock" not in names
     assert not list(output.rglob("training_args.bin"))
     limits = json.loads((output / "preprocessor_config.json").read_text())
     assert (limits["min_pixels"], limits["max_pixels"]) == (3136, 1_003_520)
@@ -311,3 +314,40 @@ def test_checkpointing_changes_no_gradient(digits: Path, tmp_path: Path) -> None
     assert found[0].keys() == found[1].keys()
     for key, values in found[0].items():
         assert values == pytest.approx(found[1][key], abs=1e-5), key
+
+
+def cut_off(output: Path, last_step: int) -> None:
+    """Leave a run as a kill would, its checkpoint of that step the newest that is whole."""
+    (output / "finished.json").unlink()
+    for folder in output.glob("checkpoint-*"):
+        if int(folder.name.removeprefix("checkpoint-")) > last_step:
+            (folder / "complete.json").unlink(missing_ok=True)
+
+
+@pytest.mark.parametrize("max_steps", [-1, 7])
+def test_a_row_left_out_after_an_epoch_moves_no_step_of_the_next(
+    make_import: Callable[..., Path], rows: Any, tmp_path: Path, max_steps: int
+) -> None:
+    data = make_import(rows.digit_rows(range(9)))  # 3 steps an epoch, the last of one row
+    last = int(permutation(1, 42, 9)[-1])
+    options: dict[str, Any] = {
+        "num_train_epochs": 3, "save_steps": 1, "save_total_limit": 99, "lora_dropout": 0.1,
+        "lr_scheduler_type": "constant",
+    }  # fmt: skip
+    cut, whole, name = tmp_path / "cut", tmp_path / "whole", "adapter_model.safetensors"
+    train(config(data, cut, **options, max_steps=max_steps), silent)
+    shutil.copytree(cut, whole)
+    fewer = {**options, "max_steps": max_steps, "exclude_ids": [f"digit-{last}"]}
+    cut_off(cut, 3)
+
+    summary = train(config(data, cut, **fewer), silent)
+
+    assert (summary.resumed_from, summary.steps) == (3, 7)  # 3 and 2 and 2
+    for step in (4, 5):  # the second epoch, but for its last row
+        saved = [folder / f"checkpoint-{step}" / name for folder in (cut, whole)]
+        assert saved[0].read_bytes() == saved[1].read_bytes()
+    ended = (cut / name).read_bytes()
+    cut_off(cut, 6)
+    again = train(config(data, cut, **fewer), silent)
+    assert (again.resumed_from, again.steps) == (6, 7)
+    assert (cut / name).read_bytes() == ended

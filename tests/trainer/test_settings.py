@@ -15,7 +15,9 @@ from vlm_trainer.errors import UsageError
 from vlm_trainer.settings import (
     check_trainer_fields,
     dump_config,
+    join_list,
     read_config,
+    split_list,
     typed_trainer_fields,
 )
 
@@ -96,11 +98,6 @@ def test_a_config_survives_being_written_and_read(values: dict[str, Any]) -> Non
         (
             "{packing: true, max_length: 9, group_by_length: true}",
             "packing and group_by_length: packed rows are of one length",
-        ),
-        (
-            "{eval_share: 0.1, mix: a}",
-            "eval_share and mix: a picture held out of one folder may stand in another; "
-            "give eval_split",
         ),
         ("augment: wild", "x.yaml: augment is 'wild'; choose from mild"),
         ("limit: 0", "limit is 0; it must be at least 1"),
@@ -183,3 +180,10 @@ def test_every_scheduler_is_one_of_transformers() -> None:
     from transformers.trainer_utils import SchedulerType
 
     assert set(SCHEDULERS) <= {str(kind.value) for kind in SchedulerType}
+
+
+@given(st.lists(st.text(st.characters(exclude_characters="\\"), min_size=1).map(str.strip)))
+def test_a_list_written_as_text_reads_back(values: list[str]) -> None:
+    values = [value for value in values if value]
+
+    assert split_list(join_list(values)) == values

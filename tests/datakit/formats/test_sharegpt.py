@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
+import hypothesis.strategies as st
 import pytest
+from hypothesis import given
 
 from vlm_datakit.conversation import Conversation, Draft, ImageRef, Message, Text
 from vlm_datakit.errors import RowError
@@ -17,6 +19,7 @@ def said(who: str, what: Any) -> dict[str, Any]:
     return {"from": who, "value": what}
 
 
+PLAIN = st.text(st.characters(exclude_characters="<"))  # no <image>
 HUMAN, GPT = said("human", "2 + 2?"), said("gpt", "4")
 CALL = {"type": "function", "function": {"name": "add", "arguments": {"b": 2, "a": 1.5}}}
 
@@ -184,3 +187,26 @@ def test_pictures_come_in_the_order_of_their_places() -> None:
 
     assert draft.messages[0].content == (ImageRef(), Text("a"), ImageRef())
     assert [image.value for image in draft.images] == ["1.png", "2.png"]
+
+
+@given(
+    st.lists(st.tuples(PLAIN, PLAIN), min_size=1),
+    st.sampled_from(["conversation", "conversations"]),
+)
+def test_turns_in_twos_are_those_of_one(pairs: list[tuple[str, str]], column: str) -> None:
+    twos = {column: [{"human": asked, "assistant": answer} for asked, answer in pairs]}
+    ones = [
+        {"from": who, "value": text}
+        for pair in pairs
+        for who, text in zip(("human", "gpt"), pair, strict=True)
+    ]
+
+    assert parse(twos) == parse({"conversations": ones})
+
+
+def test_what_else_a_turn_of_two_says_is_warned_of() -> None:
+    turn = {"human": "?", "assistant": "!", "score": 5, "from": None}
+
+    (warned,) = parse({"conversation": [turn], "conversations": None}).warnings
+
+    assert (warned.where, warned.seen) == ("$.conversation[0].score", "5")

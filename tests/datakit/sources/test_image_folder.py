@@ -188,6 +188,35 @@ def test_a_folder_stands_for_the_files_of_a_split(
 
 
 @pytest.mark.parametrize(
+    ("there", "found"),
+    [
+        (["cat/1.png", "dog/1.png"], "."),
+        (["1.png", "2.png"], "."),
+        (["val/cat/1.png", "train/cat/1.png"], "val"),
+        (["1.png", "labels.json"], "labels.json"),
+        (["1.png", "metadata.csv"], "metadata.csv"),
+    ],
+    ids=str,
+)
+def test_a_split_named_for_a_folder_of_pictures_is_all_that_stands_there(
+    put: Put, there: list[str], found: str
+) -> None:
+    folder = put(*there, labels=b'{"1.png": "x"}', metadata=b"file_name,text\n1.png,x\n")
+
+    (file,) = source_files([f"val={folder}"], None)
+
+    assert (file.split, Path(file.path)) == ("val", folder / found)
+
+
+@pytest.mark.parametrize("there", [["cat/1.png", "test.csv"], ["train/cat/1.png"]], ids=str)
+def test_a_split_named_for_a_folder_that_holds_others_is_refused(
+    put: Put, there: list[str]
+) -> None:
+    with pytest.raises(SourceError, match=r"no val\.jsonl, val-\*\.parquet or the like"):
+        source_files([f"val={put(*there)}"], None)
+
+
+@pytest.mark.parametrize(
     ("there", "words"),
     [
         (["train.csv", "train.jsonl"], "train.csv or train.jsonl: both could be the split train"),

@@ -1,12 +1,13 @@
 """A finished import, put on the Hub as a data set: held to its manifest, sent, then one commit.
 
 Files that the Hub has are not sent again, so that a rerun after a cut goes on; nobody sees anything
-before the commit, which holds all.
+before the commit, which holds all. The manifest that goes does not list a ledger that stays here.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+import hashlib
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -20,7 +21,7 @@ from vlm_datakit.hub.repository import files_at
 from vlm_datakit.hub.trouble import page_of, tried, writing
 from vlm_datakit.hub.trouble import token as known_token
 from vlm_datakit.shards.manifest import FILE_NAME as MANIFEST
-from vlm_datakit.shards.manifest import read_manifest
+from vlm_datakit.shards.manifest import read_manifest, to_json
 from vlm_datakit.validation import file_faults
 
 _AT_ONCE = 8  # files whose bytes are sent before it is said how far it is
@@ -102,6 +103,10 @@ def plan_push(
         raise OutputError(f"{name}: everybody may see it; add --public if that is meant")
     digests = _digests(manifest)
     files = [_file(out, path, digests, there.digests.get(path)) for path in paths]
+    if kept_here:
+        data, like = _listing_less(manifest, kept_here), there.digests.get(MANIFEST, "git:")
+        sent = PushFile(MANIFEST, len(data), _digest_of(data, like))
+        files = [sent if file.path == MANIFEST else file for file in files]
     return PushPlan(
         out,
         name,
@@ -136,7 +141,7 @@ def push(plan: PushPlan, told: Told | None = None) -> str | None:
     with writing(plan.repo):
         if plan.commit is None:
             api.create_repo(plan.repo, repo_type="dataset", private=plan.private)
-        additions = [_addition(plan.folder, file) for file in plan.files]
+        additions = [_addition(plan, file) for file in plan.files]
         _send(api, plan, additions, told)
         return _committed(api, plan, additions)
 
@@ -206,10 +211,27 @@ def _deleted(repo: str, there: _There, paths: Iterable[str]) -> tuple[str, ...]:
     return ()
 
 
-def _addition(folder: Path, file: PushFile) -> Any:
+def _listing_less(manifest: Mapping[str, Any], kept_here: Collection[str]) -> bytes:
+    """Return a manifest without the ledgers that stay here; its counts of refused rows are kept."""
+    rejects = manifest["rejects"]
+    files = [ledger for ledger in rejects["files"] if ledger["file"] not in kept_here]
+    return to_json({**manifest, "rejects": {**rejects, "files": files}})
+
+
+def _digest_of(data: bytes, like: str) -> str:
+    if like.startswith("sha256:"):
+        return f"sha256:{hashlib.sha256(data).hexdigest()}"
+    blob = b"blob %d\0%b" % (len(data), data)
+    return f"git:{hashlib.sha1(blob, usedforsecurity=False).hexdigest()}"
+
+
+def _addition(plan: PushPlan, file: PushFile) -> Any:
     from huggingface_hub import CommitOperationAdd
 
-    addition = CommitOperationAdd(file.path, folder / file.path)
+    content: Path | bytes = plan.folder / file.path
+    if file.path == MANIFEST and plan.kept_here:
+        content = _listing_less(read_manifest(plan.folder), plan.kept_here)
+    addition = CommitOperationAdd(file.path, content)
     kind, _, digest = file.digest.partition(":")
     if kind == "sha256":  # told already: it is not read once more for that
         addition.upload_info.sha256 = bytes.fromhex(digest)

@@ -68,6 +68,19 @@ def step_of(folder: Path) -> int:
     return int(found.group(1)) if found else -1
 
 
+def steps_ahead(checkpoint: Path, steps: int) -> int:
+    """Return how many more steps a checkpoint has than its place among epochs of now tells.
+
+    Args:
+        checkpoint: A whole one; those without a word on their epoch are taken as they count.
+        steps: Of an epoch now.
+    """
+    facts = read_json(checkpoint / MARKER)
+    if "epoch" not in facts:
+        return 0
+    return int(facts["step"] - facts["epoch"] * steps - min(facts["step_of_epoch"], steps))
+
+
 def rotate(output: Path, *, keep: int, best: Path | None = None) -> None:
     """Remove the oldest whole checkpoints, and every older one that is not whole.
 

@@ -141,6 +141,9 @@ def model_options(command: Callable[..., None]) -> Callable[..., None]:
         click.option("--min-pixels", type=int, help="Default: as trained."),
         click.option("--max-pixels", type=int, help="Default: as trained."),
         click.option("--use-cpu/--no-use-cpu", default=False, help="Stay on the CPU."),
+        click.option(
+            "--load-in", type=click.Choice(["4bit", "8bit"]), help="Quantise the base (QLoRA)."
+        ),
         debug_option,
     ):
         command = decorate(command)
@@ -256,10 +259,11 @@ def _say(line: str) -> None:
 
 
 def _config(config_file: Path | None, flags: dict[str, Any]) -> TrainConfig:
-    from vlm_trainer.settings import read_config
+    from vlm_trainer.settings import read_config, split_list
 
     given = {key: value for key, value in flags.items() if value is not None and value != ()}
-    lists = {key: ",".join(value) for key, value in given.items() if isinstance(value, tuple)}
+    texts = {key: value for key, value in given.items() if isinstance(value, tuple)}
+    lists = {key: [part for text in texts[key] for part in split_list(text)] for key in texts}
     return read_config(config_file, {**given, **lists})
 
 

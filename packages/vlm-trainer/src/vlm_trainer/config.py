@@ -86,7 +86,8 @@ class DataOptions:
     data: str = option(str, "", "Folder of an import (manifest.json and data/*.parquet).")
     mix: tuple[str, ...] = option(
         tuple, (), "FOLDER or FOLDER=WEIGHT: a further folder, each of whose rows is shown WEIGHT "
-        "times (0.5: every other time) while --data is shown once; repeatable.",
+        "times (0.5: every other time) while --data is shown once; repeatable, or several with "
+        "commas (one that belongs to a name is written \\,).",
     )  # fmt: skip
     train_split: str = option(str, "train", "Split to train on.")
     eval_split: str | None = option(str, None, "Split whose loss is measured while training.")
@@ -134,7 +135,9 @@ class ScheduleOptions:
     max_steps: int = option(int, -1, "Optimizer steps; -1 for num_train_epochs.")
     num_train_epochs: float = option(float, 1.0, "Passes over the data.")
     per_device_train_batch_size: int = option(int, 1, "Rows at once on a device.")
-    per_device_eval_batch_size: int = option(int, 8, "The same, while measuring.")
+    per_device_eval_batch_size: int | None = option(
+        int, None, "The same, while measuring; default: as in training."
+    )
     gradient_accumulation_steps: int = option(int, 8, "Batches to a step.")
     learning_rate: float = option(float, 2e-5, "Peak rate.")
     lr_scheduler_type: str = option(str, "linear", "As in transformers.", SCHEDULERS)
@@ -300,11 +303,6 @@ def _check_weights(data: DataOptions, trainer: Mapping[str, Any]) -> None:
 def _check_held_out(data: DataOptions, output: OutputOptions) -> None:
     if data.eval_share is not None and not 0 < data.eval_share < 1:
         raise UsageError(f"eval_share is {data.eval_share:g}; it must be between 0 and 1")
-    if data.eval_share is not None and data.mix:
-        raise UsageError(
-            "eval_share and mix: a picture held out of one folder may stand in another; "
-            "give eval_split"
-        )
     if data.eval_share is not None and data.eval_split:
         raise UsageError("eval_share and eval_split: held-out rows come from one of them")
     if output.early_stopping_threshold and output.early_stopping is None:

@@ -35,6 +35,7 @@ class EvaluateConfig:
         min_pixels: None for those the model was trained with.
         max_pixels: None for those the model was trained with.
         use_cpu: Stay on the CPU.
+        load_in: ``4bit`` or ``8bit`` to quantise the base; None loads it as it is.
         output: Folder for every answer, the figures, and a page with the wrong ones; or None.
         max_new_tokens: Longest answer; None for twice the tokens that a row's expected one
             has, and 16 more.
@@ -49,6 +50,7 @@ class EvaluateConfig:
     min_pixels: int | None = None
     max_pixels: int | None = None
     use_cpu: bool = False
+    load_in: str | None = None
     output: Path | None = None
     max_new_tokens: int | None = None
 
@@ -111,7 +113,9 @@ def evaluate(config: EvaluateConfig, tell: Callable[[str], None] | None = None) 
 
     with quiet_libraries():
         limits = (config.min_pixels, config.max_pixels)
-        trained = load_trained(place, limits, use_cpu=config.use_cpu)
+        trained = load_trained(
+            place, limits, use_cpu=config.use_cpu, load_in=config.load_in, tell=tell
+        )
         started_s = time.monotonic()
         rows = _rows(shards, trained, config)
         loss, answered = _measure(trained, shards, rows, config)
@@ -120,6 +124,7 @@ def evaluate(config: EvaluateConfig, tell: Callable[[str], None] | None = None) 
         about = {
             "model": place.base,
             "adapter": str(place.adapter) if place.adapter else None,
+            "load_in": config.load_in,
             "data": str(config.data),
             "split": config.split,
             "manifest_sha256": split.manifest_sha256,

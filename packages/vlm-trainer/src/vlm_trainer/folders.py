@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 from vlm_trainer.config import DataOptions
@@ -30,7 +31,10 @@ def find_splits(data: DataOptions, method: str) -> list[Split]:
 
 
 def count_rows(
-    splits: Sequence[Split], how: Measure, data: DataOptions, chosen: Collection[int] | None = None
+    splits: Sequence[Split],
+    how: Measure,
+    data: DataOptions,
+    wanted: Callable[[int], bool] | None = None,
 ) -> Lengths:
     """Count the rows of all folders, as `vlm_trainer.lengths.measure` does those of one.
 
@@ -38,12 +42,13 @@ def count_rows(
         splits: Of ``--data`` first.
         how: Words, pixels and limit.
         data: Folders, weights, ids to leave out.
-        chosen: Rows of a single folder that are held out.
+        wanted: Says of a row, by its number over all folders, whether to count it; None for all.
     """
-    wanted = None if chosen is None else (lambda row: row not in chosen)
-    counts = []
+    counts, first = [], 0
     for split in splits:
-        found = measure(ShardSet(split).headers(), how, data.exclude_ids, wanted, data.limit)
+        here = wanted and partial(_wanted_of, wanted, first)
+        found = measure(ShardSet(split).headers(), how, data.exclude_ids, here, data.limit)
+        first += split.rows
         counts.append(replace(found, total_rows=split.rows) if data.limit else found)
     return joined(counts, _weighted_folders(data), data.limit) if data.mix else counts[0]
 
@@ -59,6 +64,10 @@ def check_rows(lengths: Lengths, data: DataOptions) -> None:
     for part in lengths.parts:
         if not len(part.kept):
             raise RowsRefused(f"{part.folder}: no row to train on")
+
+
+def _wanted_of(wanted: Callable[[int], bool], first: int, row: int) -> bool:
+    return wanted(first + row)
 
 
 def _weighted_folders(data: DataOptions) -> list[tuple[str, float]]:

@@ -30,6 +30,7 @@ class GenerateConfig:
         min_pixels: None for those the model was trained with.
         max_pixels: None for those the model was trained with.
         use_cpu: Stay on the CPU.
+        load_in: ``4bit`` or ``8bit`` to quantise the base; None loads it as it is.
     """
 
     model_name_or_path: str | None = None
@@ -40,6 +41,7 @@ class GenerateConfig:
     min_pixels: int | None = None
     max_pixels: int | None = None
     use_cpu: bool = False
+    load_in: str | None = None
 
 
 def read_pictures(paths: Iterable[Path]) -> tuple[bytes, ...]:
@@ -106,7 +108,7 @@ def _load(config: GenerateConfig, tell: Callable[[str], None] | None) -> Trained
     if tell:
         tell(LOADING)
     limits = (config.min_pixels, config.max_pixels)
-    return load_trained(place, limits, use_cpu=config.use_cpu)
+    return load_trained(place, limits, use_cpu=config.use_cpu, load_in=config.load_in, tell=tell)
 
 
 def _answered(

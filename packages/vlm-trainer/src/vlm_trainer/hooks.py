@@ -6,7 +6,7 @@ wrong for pictures and for a run that is killed is replaced by the hooks below.
 
 from __future__ import annotations
 
-import os
+import shlex
 import shutil
 from collections.abc import Iterator, Sequence
 from itertools import islice
@@ -15,20 +15,23 @@ from typing import Any
 
 import torch
 from datasets import Dataset
-from transformers import Trainer, TrainerCallback
+from transformers import TrainerCallback
 from transformers.trainer_callback import PrinterCallback
 
 from vlm_trainer.checkpoint import mark_whole, rotate
 from vlm_trainer.config import OutputOptions
 from vlm_trainer.data import Showing
 from vlm_trainer.epochs import Epochs
-from vlm_trainer.errors import OutputError, RowsRefused, UsageError, VlmTrainerError
+from vlm_trainer.errors import OutputError, RowsRefused, VlmTrainerError
 from vlm_trainer.failures import describe_batch, disk_full, is_full
 from vlm_trainer.jobs import Job
 from vlm_trainer.launch import StopRequest
 from vlm_trainer.lora import name_base
 from vlm_trainer.measures import best_of, held_out_losses, is_stopped
 from vlm_trainer.plan import steps_per_epoch
+from vlm_trainer.position import PositionHooks
+from vlm_trainer.settings import join_list
+from vlm_trainer.sharding import gather_head, is_sharded
 from vlm_trainer.shares import Blank, SharedCollator, SharedRows, deal
 
 
@@ -41,6 +44,7 @@ class EpochOrder(torch.utils.data.Sampler[Any]):  # a framework hook
     def __init__(self, epochs: Epochs, *, says_when: bool = False) -> None:
         self.epochs, self.says_when = epochs, says_when
         self.epoch = 0
+        self.ahead = 0  # steps, see `vlm_trainer.position`
 
     def set_epoch(self, epoch: int) -> None:
         """Choose the epoch whose order comes next."""
@@ -77,11 +81,11 @@ class StepHooks(TrainerCallback):  # a framework hook
     def on_epoch_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:  # noqa: ARG002
         """Set the epoch here: accelerate does not reach a sampler below a skipping one.
 
-        It is counted as the stock loop counts it. ``state.epoch`` of a checkpoint was counted over
-        the rows of then, and a row left out since may have made an epoch a step shorter.
+        ``state.epoch`` of a checkpoint was counted over the rows of then, and a row left out since
+        may have made an epoch a step shorter.
         """
         steps = steps_per_epoch(args, len(self.order), args.world_size)
-        self.order.set_epoch(state.global_step // steps)
+        self.order.set_epoch((state.global_step - self.order.ahead) // steps)
 
     def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:  # noqa: ARG002
         """Save and stop when any process was asked to stop."""
@@ -122,7 +126,7 @@ class Unsaved(TrainerCallback):  # a framework hook
     on_epoch_end = on_step_end
 
 
-class ShardHooks(Trainer):  # framework hooks only; stands before a trainer of TRL
+class ShardHooks(PositionHooks):  # framework hooks only; stands before a trainer of TRL
     """Rendered rows in a seekable order, and checkpoints that are marked whole."""
 
     order: EpochOrder
@@ -150,6 +154,7 @@ class ShardHooks(Trainer):  # framework hooks only; stands before a trainer of T
 
     def training_step(self, model: Any, inputs: Any, *rest: Any, **options: Any) -> Any:
         """Train on a batch; where the memory ends there, the error says how large it was."""
+        gather_head(model)
         try:
             return super().training_step(model, inputs, *rest, **options)
         except torch.OutOfMemoryError as error:
@@ -226,9 +231,14 @@ class ShardHooks(Trainer):  # framework hooks only; stands before a trainer of T
         """Write no card: TRL's would describe a training that did not happen."""
 
     def _facts(self) -> dict[str, Any]:
+        args: Any = self.args
+        steps = steps_per_epoch(args, len(self.order), args.world_size)
+        epoch, step = divmod(self.state.global_step - self.order.ahead, steps)
         return {
             "step": self.state.global_step,
-            "processes": self.args.world_size,
+            "epoch": epoch,
+            "step_of_epoch": step,
+            "processes": args.world_size,
             "threads": torch.get_num_threads(),
             "torch": torch.__version__,
         }
@@ -248,40 +258,13 @@ def settle(trainer: Any, job: Job, order: EpochOrder, callbacks: Sequence[Traine
     for callback in (StepHooks(order, job.stop), HeldOutHooks(output), *callbacks):
         trainer.add_callback(callback)
     if trainer.args.world_size > 1:
-        blank = _blank(job) if _is_sharded(trainer, job) else None
+        blank = _blank(job) if is_sharded(trainer) else None
         trainer.data_collator = SharedCollator(trainer.data_collator, trainer.train_dataset, blank)
         trainer.train_dataset = SharedRows(trainer.train_dataset)
     for parameter in trainer.model.parameters():
         # TRL makes the adapter of a quantised base bfloat16, where steps of 1e-5 are lost.
         if parameter.requires_grad and parameter.dtype == torch.bfloat16:
             parameter.data = parameter.data.float()
-
-
-def _is_sharded(trainer: Any, job: Job) -> bool:
-    """Say whether the weights are dealt out too; refuse where that does not hold.
-
-    Raises:
-        UsageError: On a CPU accelerate shards nothing and says nothing. With FSDP the gradient
-            of the head comes out wrong by some percent (TRL 1.16), which an adapter never sees.
-    """
-    sharded = bool(trainer.is_fsdp_enabled or trainer.is_deepspeed_enabled)
-    kind = str(trainer.accelerator.distributed_type.value)
-    asked = [name for name in ("FSDP", "DEEPSPEED") if _is_set(f"ACCELERATE_USE_{name}")]
-    if asked and kind not in asked:
-        raise UsageError(
-            f"{asked[0]} was asked for, and accelerate runs {kind} without a word: on a CPU it "
-            "shards nothing. Use a config without it, such as examples/accelerate/ddp_cpu.yaml"
-        )
-    if trainer.is_fsdp_enabled and job.config.model.tuning == "full":
-        raise UsageError(
-            "tuning full with FSDP: the gradient of the head comes out wrong (by 8 % where it was "
-            "measured, TRL 1.16); LoRA is right, and so is full tuning by DDP"
-        )
-    return sharded
-
-
-def _is_set(name: str) -> bool:
-    return os.environ.get(name, "false").lower() == "true"
 
 
 def _blank(job: Job) -> Blank | None:
@@ -334,5 +317,5 @@ def _several() -> bool:
 def _check_whole(batches: Sequence[Any]) -> None:
     refused = [row for batch in batches for row in batch.get("refused", ())]
     if refused:
-        ids = ",".join(dict.fromkeys(row.row_id for row in refused))
+        ids = shlex.quote(join_list(dict.fromkeys(row.row_id for row in refused)))
         raise RowsRefused(f"{refused[0]}. To go on without it: --exclude-ids {ids}")

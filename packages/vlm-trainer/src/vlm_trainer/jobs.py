@@ -84,6 +84,9 @@ def _shared_arguments(job: Job) -> dict[str, Any]:
     sees = job.config.model.tuning == "full" or bool(towers)
     return {
         **passed,
+        "per_device_eval_batch_size": (
+            schedule.per_device_eval_batch_size or schedule.per_device_train_batch_size
+        ),
         "bf16": job.hardware.bf16,
         # transformers 5 has a new name for it and warns at the old one
         "gradient_checkpointing": job.hardware.gradient_checkpointing,

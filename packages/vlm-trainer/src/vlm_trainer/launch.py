@@ -11,14 +11,15 @@ import signal
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from types import FrameType
 
+from vlm_trainer.config import ScheduleOptions
 from vlm_trainer.errors import UsageError
 
-TWO_ON_CPU = (
-    "ACCELERATE_USE_CPU=true accelerate launch --multi_gpu --num_processes {count} "
-    "-m vlm_trainer ... --use-cpu"
-)
+ON_GPUS = "accelerate launch --multi_gpu --num_processes {count} -m vlm_trainer ..."
+ON_CPU = f"ACCELERATE_USE_CPU=true {ON_GPUS} --use-cpu"
+GPU_DRIVERS = (Path("/dev/nvidiactl"), Path("/dev/kfd"), Path("/dev/dxg"))  # the last under WSL
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,12 +35,22 @@ class Processes:
         return self.rank == 0
 
 
-def find_processes(environment: Mapping[str, str], expected: int | None) -> Processes:
+def has_gpu(environment: Mapping[str, str]) -> bool:
+    """Say whether this machine seems to have a GPU that may be used, without loading torch."""
+    hidden = environment.get("CUDA_VISIBLE_DEVICES") in ("", "-1")
+    on_cpu = environment.get("ACCELERATE_USE_CPU", "false").lower() in ("true", "1")
+    return not hidden and not on_cpu and any(path.exists() for path in GPU_DRIVERS)
+
+
+def find_processes(
+    environment: Mapping[str, str], expected: int | None, *, on_gpu: bool = False
+) -> Processes:
     """Read what the launcher set, and refuse when it started fewer than it was asked for.
 
     Args:
         environment: Such as ``os.environ``.
         expected: ``--expect-processes``, or None.
+        on_gpu: Name the command line that starts them on GPUs, instead of on the CPU.
 
     Raises:
         UsageError: With the command line that does start them. ``accelerate launch --cpu
@@ -50,17 +61,24 @@ def find_processes(environment: Mapping[str, str], expected: int | None) -> Proc
         Processes(count=2, rank=1)
     """
     count = int(environment.get("WORLD_SIZE") or 1)
+    where, command = ("with GPUs", ON_GPUS) if on_gpu else ("on CPU", ON_CPU)
     if "MASTER_ADDR" in environment and "WORLD_SIZE" not in environment:
         raise UsageError(
-            "the launcher was asked for several processes and started one; use: "
-            + TWO_ON_CPU.format(count=expected or "N")
+            "the launcher was asked for several processes and started one; "
+            f"{where} use: {command.format(count=expected or 'N')}"
         )
     if expected is not None and count != expected:
         raise UsageError(
-            f"--expect-processes {expected}, but {count} run; on CPU use: "
-            + TWO_ON_CPU.format(count=expected)
+            f"--expect-processes {expected}, but {count} run; "
+            f"{where} use: {command.format(count=expected)}"
         )
     return Processes(count, int(environment.get("RANK") or 0))
+
+
+def processes_of(schedule: ScheduleOptions, environment: Mapping[str, str]) -> Processes:
+    """Find the processes of a run, as `find_processes` does, on the machine that this is."""
+    on_gpu = not schedule.use_cpu and has_gpu(environment)
+    return find_processes(environment, schedule.expect_processes, on_gpu=on_gpu)
 
 
 class StopRequest:

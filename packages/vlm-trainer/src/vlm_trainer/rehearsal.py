@@ -15,7 +15,7 @@ from typing import Any
 
 from vlm_trainer.config import TrainConfig, check_complete
 from vlm_trainer.epochs import step_rows
-from vlm_trainer.launch import StopRequest, find_processes
+from vlm_trainer.launch import StopRequest, processes_of
 from vlm_trainer.lengths import Lengths
 from vlm_trainer.output import check_writable
 from vlm_trainer.prepared import Prepared
@@ -57,7 +57,7 @@ def rehearse(config: TrainConfig, tell: Callable[[str], None] | None = None) -> 
     started_s = time.monotonic()
     send_no_telemetry(os.environ)
     check_complete(config)
-    processes = find_processes(os.environ, config.schedule.expect_processes)
+    processes = processes_of(config.schedule, os.environ)
     say = tell or speaker(processes)
     prepared = prepare(config, processes)
     place, _ = find_output(prepared)

@@ -6,15 +6,16 @@ that goes on reads none of them again.
 
 from __future__ import annotations
 
-from collections.abc import Collection
-from dataclasses import dataclass
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from vlm_trainer.chat import read_json
 from vlm_trainer.checkpoint import write_atomically
 from vlm_trainer.config import DataOptions, TrainConfig
-from vlm_trainer.data import ShardSet, Split, find_split
+from vlm_trainer.data import ShardSet, Split, find_split, joined_split
 from vlm_trainer.errors import UsageError
+from vlm_trainer.folders import count_rows
 from vlm_trainer.held_out import choose, contents_of
 from vlm_trainer.lengths import Lengths, Measure, measure
 from vlm_trainer.plan import check_trainable
@@ -39,7 +40,8 @@ class Reserve:
 
     def check(self, data: DataOptions) -> None:
         """Refuse rows as `vlm_trainer.plan.check_trainable` does, naming where they lie."""
-        where = f"{self.split.folder} split {self.split.name}, held out"
+        where = " and ".join([data.data, *(part.folder for part in self.lengths.parts[1:])])
+        where = f"{where} split {self.split.name}, held out"
         check_trainable(self.lengths, data.on_refused, where, on_too_long=data.on_too_long)
 
     def lines(self) -> list[str]:
@@ -49,7 +51,7 @@ class Reserve:
             return [f"held    {rows} of split {self.split.name} are measured"]
         share = len(self.chosen) / self.split.rows
         return [
-            f"held    {rows} are measured and not trained: {share:.1%} of the split, chosen by "
+            f"held    {rows} are measured and not trained: {share:.1%} of all rows, chosen by "
             "contents; no picture is on both sides"
         ]
 
@@ -95,15 +97,15 @@ def note_rows(chosen: Collection[int], split: Split, share: float, folder: Path)
 
 
 def find_reserve(
-    config: TrainConfig, split: Split, how: Measure, chosen: frozenset[int] | None
+    config: TrainConfig, splits: Sequence[Split], how: Measure, chosen: frozenset[int] | None
 ) -> Reserve | None:
     """Find and count the rows a run is measured on; None when there are none.
 
     Args:
         config: ``eval_split``, and the ids to leave out.
-        split: What is trained on.
+        splits: What is trained on: of each folder.
         how: Words, pixels and limit.
-        chosen: Rows of this split that are held out.
+        chosen: Rows of these that are held out.
 
     Raises:
         SourceError: No such split, or a shard that cannot be read.
@@ -114,8 +116,8 @@ def find_reserve(
         return Reserve(other, measure(ShardSet(other).headers(), how, data.exclude_ids))
     if chosen is None:
         return None
-    lengths = measure(ShardSet(split).headers(), how, data.exclude_ids, wanted=chosen.__contains__)
-    return Reserve(split, lengths, chosen)
+    lengths = count_rows(splits, how, replace(data, limit=None), chosen.__contains__)
+    return Reserve(joined_split(splits), lengths, chosen)
 
 
 def _key(split: Split, share: float) -> dict[str, object]:

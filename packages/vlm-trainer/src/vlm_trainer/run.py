@@ -14,7 +14,7 @@ from typing import Any
 
 from vlm_trainer.base_model import check_quantised, find_base
 from vlm_trainer.chat import read_chat
-from vlm_trainer.checkpoint import step_of
+from vlm_trainer.checkpoint import step_of, steps_ahead
 from vlm_trainer.config import TrainConfig, check_complete
 from vlm_trainer.contract import make_contract, write_contract
 from vlm_trainer.data import RenderedRows, ShardSet, find_split, joined_split, method_of
@@ -23,12 +23,12 @@ from vlm_trainer.errors import RowsRefused, SourceError, Terminated, UsageError
 from vlm_trainer.failures import explained
 from vlm_trainer.folders import count_rows, find_splits
 from vlm_trainer.labels import LabelRule
-from vlm_trainer.launch import Processes, StopRequest, find_processes, stop_request
+from vlm_trainer.launch import Processes, StopRequest, processes_of, stop_request
 from vlm_trainer.lengths import Measure, label_rule, token_limit
 from vlm_trainer.lock import only_run
 from vlm_trainer.measures import held_out_losses, is_stopped
 from vlm_trainer.output import METRICS, Place, begin, find_place, finish, identity
-from vlm_trainer.plan import make_plan, steps_of
+from vlm_trainer.plan import make_plan, steps_of, steps_per_epoch
 from vlm_trainer.prepared import Prepared
 from vlm_trainer.processor import copy_processor, read_rule
 from vlm_trainer.reporting import check_reporting, send_no_telemetry
@@ -88,7 +88,7 @@ def train(config: TrainConfig, tell: Tell | None = None) -> RunSummary:
     send_no_telemetry(os.environ)
     check_complete(config)
     check_reporting(config.output.report_to)
-    processes = find_processes(os.environ, config.schedule.expect_processes)
+    processes = processes_of(config.schedule, os.environ)
     say = tell or speaker(processes)
     prepared = prepare(config, processes)
     config = prepared.config  # its method is known now
@@ -140,9 +140,10 @@ def prepare(config: TrainConfig, processes: Processes) -> Prepared:
     how = Measure(chat, rule, token_limit(data), label_rule(data), pairs=method == "dpo")
     split = joined_split(splits)
     chosen = chosen_rows(config, split)
-    lengths = count_rows(splits, how, data, chosen)
+    trained = None if chosen is None else (lambda row: row not in chosen)
+    lengths = count_rows(splits, how, data, trained)
     plan = make_plan(config, lengths, processes.count)
-    reserve = find_reserve(config, split, how, chosen)
+    reserve = find_reserve(config, splits, how, chosen)
     return Prepared(config, processes, split, base, how, lengths, plan, reserve)
 
 
@@ -256,10 +257,14 @@ def _progress(place: Place, processes: Processes, say: Tell) -> list[Any]:
 def _train(trainer: Any, prepared: Prepared, place: Place, say: Tell) -> None:
     """Train to the end; a checkpoint that was saved there only needs its weights."""
     checkpoint = str(place.checkpoint) if place.checkpoint else None
-    steps = steps_of(prepared.config.schedule, len(trainer.order), prepared.processes.count)
+    schedule, processes = prepared.config.schedule, prepared.processes.count
+    steps = steps_of(schedule, len(trainer.order), processes)
     if checkpoint:
         say(f"going on from {checkpoint}")
     if place.checkpoint:
+        an_epoch = steps_per_epoch(schedule, len(trainer.order), processes)
+        trainer.order.ahead = steps_ahead(place.checkpoint, an_epoch)
+        steps += trainer.order.ahead if schedule.max_steps < 1 else 0
         state = type(trainer.state).load_from_json(str(place.checkpoint / "trainer_state.json"))
         if state.global_step >= steps or _stops_early(state, prepared):
             trainer.state = state

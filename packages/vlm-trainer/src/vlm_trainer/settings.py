@@ -5,7 +5,8 @@ from __future__ import annotations
 import dataclasses
 import difflib
 import math
-from collections.abc import Mapping
+import re
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -129,6 +130,22 @@ def typed_trainer_fields(
     return typed
 
 
+def split_list(text: str) -> list[str]:
+    r"""Split a list given as text at its commas; one that belongs to a value is written ``\,``.
+
+    Example:
+        >>> split_list(r"scans\, 2024=2, forms")
+        ['scans, 2024=2', 'forms']
+    """
+    parts = re.split(r"(?<!\\),", text)
+    return [part.replace("\\,", ",").strip() for part in parts if part.strip()]
+
+
+def join_list(values: Iterable[str]) -> str:
+    """Return the text that `split_list` reads as these values."""
+    return ",".join(value.replace(",", "\\,") for value in values)
+
+
 def _read_yaml(path: Path) -> dict[str, Any]:
     import yaml
 
@@ -148,7 +165,7 @@ def _read_yaml(path: Path) -> dict[str, Any]:
 
 def _typed(value: Any, kind: type) -> Any:
     if kind is tuple:
-        parts = value.split(",") if isinstance(value, str) else value
+        parts = split_list(value) if isinstance(value, str) else value
         return tuple(str(part).strip() for part in parts if str(part).strip())
     if kind is bool or isinstance(value, bool):
         if kind is not bool or not isinstance(value, bool):

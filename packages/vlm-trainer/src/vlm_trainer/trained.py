@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from vlm_trainer.base_model import BaseModel, find_base
+from vlm_trainer.base_model import BaseModel, check_quantised, find_base
 from vlm_trainer.chat import Chat, read_chat, read_json
 from vlm_trainer.config import ModelOptions
 from vlm_trainer.contract import check_same, make_contract, read_contract
 from vlm_trainer.errors import SourceError, UsageError
+from vlm_trainer.output import RUN
 from vlm_trainer.processor import read_rule
 from vlm_trainer.shrink import TokenLimit
 from vlm_trainer.sizes import PixelRule
@@ -80,7 +81,14 @@ def find_trained(model_name_or_path: str | None, adapter: Path | None) -> Place:
     return Place(str(base), adapter, adapter)
 
 
-def load_trained(place: Place, limits: tuple[int | None, int | None], *, use_cpu: bool) -> Trained:
+def load_trained(
+    place: Place,
+    limits: tuple[int | None, int | None],
+    *,
+    use_cpu: bool,
+    load_in: str | None = None,
+    tell: Callable[[str], None] | None = None,
+) -> Trained:
     """Load a model, its adapter, words and sizes.
 
     Args:
@@ -88,24 +96,52 @@ def load_trained(place: Place, limits: tuple[int | None, int | None], *, use_cpu
         limits: ``min_pixels`` and ``max_pixels`` asked for; None takes those the model was
             trained with, or the defaults for a base.
         use_cpu: Stay on the CPU even where a GPU is.
+        load_in: ``4bit`` or ``8bit`` to quantise the base; None loads it as it is.
+        tell: Hears that an adapter lies on another base than it was trained over.
 
     Raises:
-        UsageError: The limits, processor or template differ from those of the training.
+        UsageError: The limits, processor or template differ from those of the training, or the
+            base is quantised already.
         SourceError: Model or adapter cannot be loaded.
     """
     from vlm_trainer.model import find_hardware, load_model
+    from vlm_trainer.quantise import bnb_config
 
-    base = find_base(place.base)
+    base, before = find_base(place.base), _settings_of(place.adapter)
+    options = ModelOptions(load_in=load_in)
+    check_quantised(base, options)
+    options = replace(options, quantize_vision=bool(load_in and before.get("quantize_vision")))
+    if tell and (note := _base_note(base, before.get("load_in"), load_in)):
+        tell(note)
     words = place.words or base.folder
     chat, rule = read_words(words, base, limits)
     hardware = find_hardware(use_cpu=use_cpu)
     dtype = "bfloat16" if hardware.bf16 else "float32"
-    model = load_model(base, dtype=dtype, device=hardware.device)
+    quantisation = None if base.quantised else bnb_config(options, hardware)
+    model = load_model(base, dtype=dtype, quantisation=quantisation, device=hardware.device)
     if place.adapter:
         model = with_adapter(model, place.adapter, base)
-    if not base.quantised:  # those lie where they are used, and 8-bit ones cannot be moved
+    if (
+        not base.quantised and not quantisation
+    ):  # those lie where they are used, and 8-bit ones cannot be moved
         model = model.to(hardware.device)
     return Trained(model.eval(), chat, rule, read_limit(words))
+
+
+def _settings_of(adapter: Path | None) -> Mapping[str, Any]:
+    """Return the settings of the run that an adapter is of; none where it lies alone."""
+    identity = read_json(adapter / RUN).get("identity") if adapter else None
+    return (identity or {}).get("settings") or {}
+
+
+def _base_note(base: BaseModel, trained_in: str | None, load_in: str | None) -> str | None:
+    now = base.quantised or load_in
+    if not trained_in or now == trained_in:
+        return None
+    return (
+        f"note: the adapter was trained over its base in {trained_in}, and is put on the one in "
+        f"{now or 'full precision'}: answers differ a little (--load-in {trained_in} loads as then)"
+    )
 
 
 def read_words(

@@ -65,7 +65,7 @@ def _say_plan(plan: PushPlan) -> None:
     gone = f", {len(plan.deleted)} deleted" if plan.deleted else ""
     say(f"{plan.repo} ({state}, {sight}): {count} files, {size_words(plan.bytes)}{said}{gone}")
     if plan.kept_here:
-        say(f"{len(plan.kept_here)} ledgers hold refused rows whole, and stay here")
+        say(f"{len(plan.kept_here)} ledgers hold refused rows whole, and stay here unlisted")
     if plan.roots:
         say(f"manifest.json names folders of this machine: {', '.join(plan.roots)}")
 

@@ -3,13 +3,15 @@
 As LLaMA-Factory reads them: the n-th ``<image>`` of all questions is the n-th of ``images``;
 calls of tools are a turn ``function_call`` of JSON text, what a tool says is an ``observation``.
 A pair has its question last in ``conversations``, and the answers in ``chosen`` and ``rejected``.
+Turns may also come in twos, ``{"human", "assistant"}``, also in ``conversation``, as ms-swift reads
+them; they are written as turns of one.
 
 LLaMA-Factory empties rows, and drops them with a line in its log, unless a question (human or
 observation) and an answer (gpt or function_call) take turns after at most one system message.
 Such rows are read here as far as they make a conversation, and never written.
 
 Source:
-    LLaMA-Factory, ``data/converter.py`` and ``data/formatter.py``.
+    LLaMA-Factory, ``data/converter.py`` and ``data/formatter.py``; ms-swift for turns in twos.
 """
 
 from __future__ import annotations
@@ -61,6 +63,7 @@ _SPELLED = {"system": "system", "user": "human", "assistant": "gpt", "tool": "ob
 _FIELDS = frozenset({"conversations", "system", "tools", "id"})
 _PAIR = frozenset({"chosen", "rejected"})
 _FLAGS = ("weight", "train")
+_TWO = (("human", "user"), ("assistant", "assistant"))
 _PLAIN = Spelling(
     *("conversations", "from", "value"),
     {"system": "system", "human": "user", "gpt": "assistant"},
@@ -82,9 +85,11 @@ def parse(fields: Fields) -> Draft:
     """
     images = images_of(fields, ("images", "image"))
     is_pair = fields.get("chosen") is not None or fields.get("rejected") is not None
-    known = _FIELDS | {"images" if fields.get("images") or "image" not in fields else "image"}
+    column = _column(fields)
+    pictures = "images" if fields.get("images") or "image" not in fields else "image"
+    known = _FIELDS | {column, pictures}
     warnings = list(row_warnings(fields, known | _PAIR if is_pair else known))
-    messages = _messages(fields, warnings)
+    messages = _messages(fields, column, warnings)
     tools, id_ = json_text(fields.get("tools") or None, "$.tools"), row_id(fields.get("id"))
     boundary, rejected = None, tuple[Message, ...]()
     if is_pair:
@@ -102,12 +107,28 @@ def plain(fields: Fields) -> PlainDraft | None:
     return plain_turns(fields, _PLAIN)
 
 
-def _messages(fields: Fields, warnings: list[Warned]) -> tuple[Message, ...]:
+def _column(fields: Fields) -> str:
+    """Name the column of the turns; ``conversation`` is one where they come in twos."""
+    turns = fields.get("conversation") if fields.get("conversations") is None else None
+    is_list = isinstance(turns, (list, tuple)) and bool(turns)
+    return "conversation" if is_list and turns and _is_two(turns[0]) else "conversations"
+
+
+def _is_two(turn: Any) -> bool:
+    """Whether a turn is a question with its answer."""
+    is_object = isinstance(turn, Mapping) and turn.get("human") is not None
+    return is_object and turn.get("from") is None and turn.get("role") is None
+
+
+def _messages(fields: Fields, column: str, warnings: list[Warned]) -> tuple[Message, ...]:
     """Read the turns, after what ``system`` says, unless the first of them says it."""
-    values = list_field(fields.get("conversations"), "$.conversations")
-    found = [
-        _message(value, f"$.conversations[{index}]", warnings) for index, value in enumerate(values)
-    ]
+    found = list[Message]()
+    for index, value in enumerate(list_field(fields.get(column), f"$.{column}")):
+        where = f"$.{column}[{index}]"
+        if _is_two(value):
+            found += _two_messages(value, where, warnings)
+        else:
+            found.append(_message(value, where, warnings))
     if system := fields.get("system"):
         content = content_of(system, "system", "$.system")
         if found[0].role != "system":
@@ -115,6 +136,13 @@ def _messages(fields: Fields, warnings: list[Warned]) -> tuple[Message, ...]:
         elif found[0].content != content:
             warnings += ignored({"system": system}, frozenset(), "$")
     return tuple(found)
+
+
+def _two_messages(turn: Fields, where: str, warnings: list[Warned]) -> list[Message]:
+    warnings += ignored(turn, frozenset(name for name, _ in _TWO), where)
+    return [
+        Message(role, content_of(turn.get(name), role, f"{where}.{name}")) for name, role in _TWO
+    ]
 
 
 def _message(value: Any, where: str, warnings: list[Warned]) -> Message:
@@ -186,10 +214,12 @@ def _message_lost(message: Message, where: str) -> list[Lost]:
 
 
 def recognise(fields: Fields) -> Evidence | None:
-    """Recognise ``conversations`` of objects that say who speaks."""
-    turns = fields.get("conversations")
+    """Recognise ``conversations`` of objects that say who speaks, or of questions and answers."""
+    turns = fields.get(_column(fields))
     if not (isinstance(turns, (list, tuple)) and turns and isinstance(turns[0], Mapping)):
         return None
+    if _is_two(turns[0]) and "assistant" in turns[0]:
+        return Evidence(3, "rows have conversations of human and assistant")
     if "from" in turns[0] or "role" in turns[0]:
         return Evidence(3, "rows have conversations of speakers")
     return None

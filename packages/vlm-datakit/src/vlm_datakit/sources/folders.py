@@ -57,10 +57,14 @@ def files_of_split(names: Sequence[str], split: str) -> list[str]:
     return found
 
 
-def splits_in(folder: Path, split: str, config: str | None) -> dict[str, list[Found]]:
+def splits_in(
+    folder: Path, split: str, config: str | None, *, is_named: bool = False
+) -> dict[str, list[Found]]:
     """Return what holds the rows of a split, or of ``all``, by split.
 
-    The card of a folder that is laid out as a repository on the Hub says it, if it does.
+    The card of a folder that is laid out as a repository on the Hub says it, if it does. With
+    ``is_named`` the split was named for this folder alone, as in ``val=photos/val``: its pictures
+    are that split without a folder of that name.
 
     Raises:
         SourceError: as `found_in`, and for a config that is not there.
@@ -68,14 +72,14 @@ def splits_in(folder: Path, split: str, config: str | None) -> dict[str, list[Fo
     names = [path.name for path in folder.iterdir()]
     card = _card(folder) if FILE_NAME in names and "manifest.json" not in names else {}
     if config is None and split != "all" and not card.get("configs"):
-        return {split: found_in(folder, split)}
+        return {split: found_in(folder, split, is_named=is_named)}
     check_no_import(str(folder), names)
     found = chosen(layout_of(_paths(folder), card), config, split, str(folder))
     return {name: [Found(str(folder / path)) for path in paths] for name, paths in found.items()}
 
 
-def found_in(folder: Path, split: str) -> list[Found]:
-    """Return what holds the rows of a split in a folder of this machine.
+def found_in(folder: Path, split: str, *, is_named: bool = False) -> list[Found]:
+    """Return what holds the rows of a split in a folder of this machine; see `splits_in`.
 
     Raises:
         SourceError: if nothing does, several things might, or it is a finished import.
@@ -94,7 +98,9 @@ def found_in(folder: Path, split: str) -> list[Found]:
         )
     found = found or [Found(str(below / name)) for name in inner]
     if not found:
-        found = _saved(folder, split) or _pictures(folder, split) or _by_names(folder, split)
+        is_all = is_named and not _row_files(names)
+        found = _saved(folder, split) or _pictures(folder, split, is_all=is_all)
+        found = found or _by_names(folder, split)
     if not found:
         raise nothing_in(str(folder), names, split)
     return found
@@ -114,12 +120,18 @@ def check_no_import(folder: str, names: Sequence[str], where: str = "") -> None:
 
 def nothing_in(folder: str, names: Sequence[str], split: str) -> SourceError:
     """Return the error for a folder without a split."""
-    files = sorted(name for name in names if re.fullmatch(rf"[^.].*\.{ROW_SUFFIX}", name))
+    files = _row_files(names)
     return SourceError(
         f"{folder}: no {split}.jsonl, {split}-*.parquet or the like in this folder, no pictures, "
         f"and not a finished import; files of rows in it: {', '.join(files[:_SHOWN]) or 'none'}"
         + (FALL_BACK if names and not files else "")
     )
+
+
+def _row_files(names: Sequence[str]) -> list[str]:
+    """Return the files of rows by their names; those that describe pictures are none."""
+    found = [name for name in names if re.fullmatch(rf"[^.].*\.{ROW_SUFFIX}", name)]
+    return sorted({*found}.difference(_DESCRIPTIONS))
 
 
 def _card(folder: Path) -> Mapping[str, Any]:
@@ -161,11 +173,11 @@ def _saved(folder: Path, split: str) -> list[Found]:
     return []
 
 
-def _pictures(folder: Path, split: str) -> list[Found]:
+def _pictures(folder: Path, split: str, *, is_all: bool) -> list[Found]:
     base = folder / split
     if not base.is_dir():
         has_splits = any((folder / name).is_dir() for name in _SPLITS)
-        if split != "train" or has_splits:
+        if has_splits or not (is_all or split == "train"):
             return []
         base = folder
     described = [name for name in _DESCRIPTIONS if (base / name).is_file()]

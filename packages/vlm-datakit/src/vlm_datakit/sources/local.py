@@ -87,7 +87,8 @@ def checked_split(name: str) -> str:
 
 def _expanded(name: str, splits: Sequence[str], config: str | None) -> list[tuple[str, Found]]:
     given, separator, rest = name.partition("=")
-    if separator and _SPLIT.fullmatch(given.replace("-", "_")) and not Path(name).exists():
+    is_split = bool(separator and _SPLIT.fullmatch(given.replace("-", "_")))
+    if is_named := is_split and not Path(name).exists():
         splits, name = [given], rest
     for split in splits:
         checked_split(split)
@@ -98,7 +99,7 @@ def _expanded(name: str, splits: Sequence[str], config: str | None) -> list[tupl
     elif is_address(name):
         found = _at_address(trimmed(name), splits)
     else:
-        found = _here(_local_path(name), splits, config)
+        found = _here(_local_path(name), splits, config, is_named=is_named)
     return [(checked_split(split), file) for split, file in found]
 
 
@@ -145,10 +146,12 @@ def _at_address(address: str, splits: Sequence[str]) -> list[tuple[str, Found]]:
     return [(split, Found(path)) for split in splits for path in _elsewhere(address, there, split)]
 
 
-def _here(name: str, splits: Sequence[str], config: str | None) -> list[tuple[str, Found]]:
+def _here(
+    name: str, splits: Sequence[str], config: str | None, *, is_named: bool
+) -> list[tuple[str, Found]]:
     if name == PIPE or not Path(name).is_dir():
         return [(_one(splits, name), Found(name))]
-    by_split = [splits_in(Path(name), split, config) for split in splits]
+    by_split = [splits_in(Path(name), split, config, is_named=is_named) for split in splits]
     merged = {split: found for each in by_split for split, found in each.items()}
     return [(split, file) for split, files in merged.items() for file in files]
 
