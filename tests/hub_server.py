@@ -204,7 +204,8 @@ class Hub(Writes):
     ``before`` hears each path before it is answered; ``hangs_up`` says of the n-th file that is
     sent to it, from 1, whether it hangs up. Of its answers of a MB and more, ``large`` tells by
     their number what befalls each: "flip", "cut", "halt" (half of it, and the rest when ``flow``
-    is set), "whole" (all of the file, whatever was asked for), "503" or "403".
+    is set), "whole" (all of the file, whatever was asked for), "503" or "403"; ``at`` tells it by
+    the byte of the file with which they begin.
     """
 
     def __init__(self, serve: Any) -> None:
@@ -215,6 +216,7 @@ class Hub(Writes):
         self.before: Callable[[str], object] = len
         self.hangs_up: Callable[[int], bool] = lambda _: False
         self.large: Callable[[int], str | None] = lambda _: None
+        self.at: Callable[[int], str | None] = lambda _: None
         self.flow = threading.Event()
         self._numbers = itertools.count()
         self.served = serve(self._answer)
@@ -419,7 +421,10 @@ class Hub(Writes):
         if self.cuts:
             self.cuts -= 1
             return "cut"
-        return self.large(next(self._numbers)) if len(answer) >= _LARGE_BYTES else None
+        if len(answer) < _LARGE_BYTES:
+            return None
+        place = re.search(rb"Content-Range: bytes (\d+)-", answer[:1000])
+        return self.large(next(self._numbers)) or self.at(int(place[1]) if place else 0)
 
     def _body(self, data: bytes, head: str, **more: str) -> bytes:
         asked = re.search(r"(?i)^range: bytes=(\d+)-(\d*)", head, re.MULTILINE)

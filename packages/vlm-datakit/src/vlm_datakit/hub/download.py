@@ -84,12 +84,12 @@ def parts_of(file: Pinned, size: int, digest: str) -> tuple[Partial, Path] | Non
 
     None: it does not come in parts.
     """
-    import huggingface_hub
+    from huggingface_hub import constants
 
     if not _SHA256.fullmatch(digest) or ".." in file.path.split("/"):
         return None
     # Source: the layout of its cache, https://huggingface.co/docs/huggingface_hub/guides/manage-cache
-    cache, folder = Path(huggingface_hub.constants.HF_HUB_CACHE), _folder(file)
+    cache, folder = Path(constants.HF_HUB_CACHE), _folder(file)
     etag = digest.partition(":")[2]
     blob = cache / folder / "blobs" / etag
     return Partial(blob, size), cache / ".locks" / folder / f"{etag}.lock"
@@ -97,7 +97,7 @@ def parts_of(file: Pinned, size: int, digest: str) -> tuple[Partial, Path] | Non
 
 def is_under_way(lock: Path) -> bool:
     """Whether somebody holds the lock of a file, and so fetches its parts."""
-    import huggingface_hub
+    import huggingface_hub.utils
 
     utils: Any = huggingface_hub.utils  # its stubs name no function as public
     try:
@@ -130,7 +130,7 @@ def _in_parts(file: Pinned, parts: Partial, lock: Path, digest: str, told: Told 
 
     What comes otherwise than the Hub stated is deleted.
     """
-    import huggingface_hub
+    import huggingface_hub.utils
 
     utils: Any = huggingface_hub.utils  # its stubs name no function as public
     blob = parts.target
