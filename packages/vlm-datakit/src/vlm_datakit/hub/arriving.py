@@ -177,13 +177,14 @@ def open_arriving(stated: Stated) -> IO[bytes]:
         RemoteError, SourceError, OutputError: as `vlm_datakit.hub.download.downloaded`.
     """
     place = parts_of(*stated)
-    path = cached(*stated) if place else downloaded(*stated)
-    patience = _Patience(place[1]) if place else None
-    while path is None and place is not None and patience is not None:
+    if place is None:
+        return downloaded(*stated).open("rb", buffering=_BUFFER_BYTES)
+    patience = _Patience(place[1])
+    while (path := cached(*stated)) is None:
         with suppress(FileNotFoundError):
             return io.BufferedReader(Arriving(stated, *place), _BUFFER_BYTES)
-        path = downloaded(*stated) if patience.is_over() else cached(*stated)
-    assert path is not None
+        if patience.is_over():
+            downloaded(*stated)
     return path.open("rb", buffering=_BUFFER_BYTES)
 
 

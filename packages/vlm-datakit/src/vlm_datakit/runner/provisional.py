@@ -1,4 +1,4 @@
-"""Slices made of a file of the Hub that was still coming: what proves them, and what takes them back.
+"""Slices made of a file of the Hub that still came: what proves them, what takes them back.
 
 Their receipts name the digest that the Hub states and the stamp of the parts that were read. They
 prove nothing until those parts came to that digest.
@@ -70,7 +70,7 @@ def is_lost(receipt: Receipt, file: SourceFile) -> bool:
 def hold(
     wanted: Sequence[Head], slices: Sequence[Slice], size_bytes: int, marks: Iterable[str | None]
 ) -> None:
-    """Wait until the files of slices are here, and hold what was read of them to what the Hub states.
+    """Wait until files are here, and hold what was read of them to what the Hub states.
 
     Args:
         wanted: What was cut.
@@ -89,7 +89,9 @@ def hold(
             downloaded(*stated)
     files = {head.file for head in mine}
     before = [(slice_.file, slice_.start, slice_.end) for slice_ in slices if slice_.file in files]
-    is_same = before == [(slice_.file, slice_.start, slice_.end) for slice_ in cut(mine, size_bytes)]
+    is_same = before == [
+        (slice_.file, slice_.start, slice_.end) for slice_ in cut(mine, size_bytes)
+    ]
     if not is_same or not all(is_held(mark) for mark in marks if mark is not None):
         raise ReplacedError("what came first is not what the Hub states", retryable=True)
 

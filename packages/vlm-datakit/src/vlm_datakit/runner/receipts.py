@@ -1,4 +1,7 @@
-"""Which slices are done: a receipt whose files stand, and whose source is held, is the only proof."""
+"""Which slices are done: a receipt whose files stand is the only proof.
+
+One of a file that was still coming is none until that was held to its digest.
+"""
 
 from __future__ import annotations
 
