@@ -12,6 +12,7 @@ import re
 import signal
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -46,7 +47,7 @@ def large(hub: Any, data: bytes) -> Any:
 @pytest.fixture
 def held_back(hub: Any, large: Any) -> None:
     """Send of that file only half of each later range, until ``hub.flow`` is set."""
-    hub.at = lambda start: "halt" if start >= LATE else None
+    hub.at = lambda start, size: "halt" if start >= LATE and size > MIB else None
 
 
 @pytest.fixture(scope="module")
@@ -139,7 +140,7 @@ def test_after_a_kill_neither_parts_are_fetched_nor_slices_done_again(
         here = noted(tmp_path)
     refused = hub_cli("finish", "out")
     hub.forget()
-    hub.at = lambda _: None
+    hub.at = lambda _, __: None
 
     done = hub_cli(*COMMAND, "--workers", workers, "--json")
 
@@ -188,7 +189,7 @@ def test_a_flipped_byte_in_transit_takes_back_all_that_was_made(
     workers: str,
 ) -> None:
     fates = ["flip"]
-    hub.at = lambda at: fates.pop() if at == start and fates else None
+    hub.at = lambda at, size: fates.pop() if (at == start) & (size > MIB) and fates else None
 
     done = hub_cli(*COMMAND, "--workers", workers)
 
@@ -199,14 +200,54 @@ def test_a_flipped_byte_in_transit_takes_back_all_that_was_made(
     assert not list(tmp_path.rglob("*incomplete*"))
 
 
+def test_slices_that_were_cut_in_the_wrong_places_are_cut_again(
+    hub: Any, hub_cli: Any, large: Any, clean: dict[str, bytes], tmp_path: Path
+) -> None:
+    looked = threading.Event()
+
+    def fate(start: int, size: int) -> str | None:
+        if size < MIB and start > 24 * MIB:
+            looked.set()
+            return "blank"
+        if start == 24 * MIB:  # where slices meet: a look is to ask for it
+            looked.wait(20)
+        return None
+
+    hub.at = fate
+    done = hub_cli(*COMMAND)
+
+    assert looked.is_set()
+    assert done.code == 0, done.err
+    assert b"what came first is not what the Hub states" in done.err
+    assert shards(tmp_path / "out") == clean
+
+
+def test_in_python_a_flipped_byte_takes_back_all_as_well(
+    hub: Any, large: Any, clean: dict[str, bytes], tmp_path: Path
+) -> None:
+    fates = ["flip"]
+    hub.at = lambda start, _: fates.pop() if start == LATE and fates else None
+    script = (
+        "from vlm_datakit import ImportRequest, import_dataset\n"
+        "print(import_dataset(ImportRequest(('owner/large',)), 'out').written)"
+    )
+    env = {**os.environ, **hub.env, "HF_HOME": str(tmp_path / "hf-home")}
+    command = [sys.executable, "-c", script]
+    done = subprocess.run(command, cwd=tmp_path, env=env, capture_output=True, check=True)
+
+    assert done.stdout == b"%d\n" % ROWS
+    assert fates == []
+    assert shards(tmp_path / "out") == clean
+
+
 def test_bytes_that_stay_wrong_end_the_run_without_a_receipt(
     hub: Any, hub_cli: Any, large: Any, clean: dict[str, bytes], tmp_path: Path
 ) -> None:
-    hub.at = lambda at: "flip" if at == LATE else None
+    hub.at = lambda start, size: "flip" if start == LATE and size > MIB else None
     never = hub_cli(*COMMAND)
     left = [path.name for path in tmp_path.glob("out/.vlm/work/*/*/*")]
     is_committed = (tmp_path / "out" / "manifest.json").exists()
-    hub.at = lambda _: None
+    hub.at = lambda _, __: None
     done = hub_cli(*COMMAND)
 
     assert never.code == 4
@@ -221,12 +262,12 @@ def test_bytes_that_stay_wrong_end_the_run_without_a_receipt(
 def test_a_server_that_breaks_off_for_good_ends_the_run_with_one_error(
     hub: Any, large: Any, clean: dict[str, bytes], tmp_path: Path, *, workers: str
 ) -> None:
-    hub.at = lambda at: "503" if at > LATE else None
+    hub.at = lambda start, size: "503" if start > LATE and size > MIB else None
 
     with started(hub, tmp_path, "--workers", workers) as process:
         _, words = process.communicate(timeout=60)
     is_kept = receipts(tmp_path) == ["00000.json"]
-    hub.at = lambda _: None
+    hub.at = lambda _, __: None
     with started(hub, tmp_path, "--workers", workers) as again:
         _, more = again.communicate(timeout=60)
 

@@ -40,7 +40,8 @@ def resumable(job: Job, slice_: Slice) -> Receipt | None:
     """Return the receipt of a slice that need not be done again.
 
     What came from standard input cannot be compared, and a missing or unfetched picture may
-    be there now. Of a file that still comes, it is one of the parts that are here.
+    be there now. Of a file that still comes, it is one of the parts that are here. A look may have
+    shown another end of a line when the slice was cut before.
     """
     if slice_.file.is_pipe:
         return None
@@ -49,7 +50,9 @@ def resumable(job: Job, slice_: Slice) -> Receipt | None:
         receipt = None if receipt and is_lost(receipt, slice_.file) else receipt
     else:
         receipt = proven(job.folder, job.plan_id, slice_.number)
-    return None if receipt and OUTSIDE_REASONS & receipt.by_reason.keys() else receipt
+    if receipt is None or (receipt.start, receipt.end) != (slice_.start, slice_.end):
+        return None
+    return None if OUTSIDE_REASONS & receipt.by_reason.keys() else receipt
 
 
 def count_receipts(folder: Path) -> int:

@@ -61,8 +61,9 @@ class Stats:
 class Receipt:
     """The proof that a slice is done: ``rows_read == rows + sum(by_reason)``.
 
-    ``arrived`` marks the parts of a file that was still coming, and proves
-    nothing until these came to what the Hub states (`vlm_datakit.runner.provisional`).
+    ``start`` and ``end`` are where the slice stands in its file. ``arrived`` marks the parts of a
+    file that still came; until these are known to be what the Hub states, it proves nothing
+    (`vlm_datakit.runner.provisional`).
     """
 
     plan_id: str
@@ -74,6 +75,8 @@ class Receipt:
     shards: tuple[ShardFile, ...]
     rejects: RejectsFile | None
     stats: Stats
+    start: int | None = None
+    end: int | None = None
     arrived: str | None = None
 
     @property
