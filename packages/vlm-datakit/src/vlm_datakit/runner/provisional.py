@@ -88,12 +88,14 @@ def hold(
         if (stated := stated_of(head.file)) is not None:
             downloaded(*stated)
     files = {head.file for head in mine}
-    before = [(slice_.file, slice_.start, slice_.end) for slice_ in slices if slice_.file in files]
-    is_same = before == [
-        (slice_.file, slice_.start, slice_.end) for slice_ in cut(mine, size_bytes)
-    ]
+    before = [slice_ for slice_ in slices if slice_.file in files]
+    is_same = _places(before) == _places(cut(mine, size_bytes))
     if not is_same or not all(is_held(mark) for mark in marks if mark is not None):
         raise ReplacedError("what came first is not what the Hub states", retryable=True)
+
+
+def _places(slices: Iterable[Slice]) -> list[tuple[SourceFile, int, int]]:
+    return [(slice_.file, slice_.start, slice_.end) for slice_ in slices]
 
 
 @contextmanager

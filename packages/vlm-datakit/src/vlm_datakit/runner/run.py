@@ -91,7 +91,8 @@ def run(plan: Plan, out: Path, options: RunOptions, listener: Listener | None = 
             return finished_before(out)
         place = Place(out, plan_id)
         prepare(place)
-        job = Job(plan, plan_id, place.work, arrives=_arrives(options))
+        first = options.coming if options.ray is None else None
+        job = Job(plan, plan_id, place.work, arrives=first is not None)
         wanted = heads(plan.files, plan.row_limit)
         slices = cut(wanted, plan.slice_bytes)
         store_plan(place.work, plan, len(slices), job.token)
@@ -102,8 +103,8 @@ def run(plan: Plan, out: Path, options: RunOptions, listener: Listener | None = 
         ahead = _ahead(wanted, options)
         with taken_back(job, slices), downloading(ahead, options.downloads):
             receipts, resumed = _receipts(job, slices, means, listener)
-            if options.coming is not None and job.arrives:
-                marks = [*options.coming.marks, *(receipt.arrived for receipt in receipts)]
+            if first is not None:
+                marks = [*first.marks, *(receipt.arrived for receipt in receipts)]
                 hold(wanted, slices, plan.slice_bytes, marks)
         summary = summary_of(out, receipts, resumed)
         if not summary.rows:
@@ -149,10 +150,6 @@ def run_part(
         done = count_receipts(place.work)
     rows = sum(receipt.rows_read for receipt in receipts)
     return Part(str(out), len(slices), len(mine), done, resumed, rows, reasons_of(receipts))
-
-
-def _arrives(options: RunOptions) -> bool:
-    return options.coming is not None and options.ray is None
 
 
 def _ahead(wanted: Sequence[Head], options: RunOptions) -> list[SourceFile]:
