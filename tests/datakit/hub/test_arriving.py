@@ -100,3 +100,12 @@ def test_a_look_asks_for_nothing_that_has_come(tmp_path):
     assert looks.read(PART_BYTES) == DATA[PART_BYTES + 7 : 2 * PART_BYTES + 7]
     assert partial.look(0, 5) == b""
     assert partial.look(2 * PART_BYTES, PART_BYTES + 1) == b""
+
+
+def test_a_look_finds_a_file_that_was_put_in_its_place_meanwhile(tmp_path):
+    partial = begun(tmp_path)
+    come(partial, 0, 1, 2, 3)
+    partial.settle()
+
+    assert Partial(tmp_path / "blob", SIZE).look(7, 20) == DATA[7:27]
+    assert Partial(tmp_path / "other", SIZE).look(7, 20) == b""

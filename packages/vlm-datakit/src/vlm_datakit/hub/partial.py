@@ -99,15 +99,16 @@ class Partial:
                 yield data
 
     def look(self, at: int, count: int) -> bytes:
-        """Return so many bytes from a place on if all of them are here, else none."""
+        """Return so many bytes from a place on if all are here, in parts or not; else none."""
         noted = self.noted()
-        if noted is None or noted.reach(at) < min(at + count, self.size):
+        if noted is None:
+            return _read(self.target, at, count)
+        if noted.reach(at) < min(at + count, self.size):
             return b""
-        with suppress(FileNotFoundError), self.path.open("rb", buffering=0) as stream:
-            data = os.pread(stream.fileno(), count, at)
-            still = self.noted()  # what was opened may be of another stamp
-            return data if still is not None and still.stamp == noted.stamp else b""
-        return b""
+        data, still = _read(self.path, at, count), self.noted()
+        if still is not None and still.stamp == noted.stamp:
+            return data
+        return _read(self.target, at, count)  # settled meanwhile, or begun anew
 
     def settle(self) -> None:
         """Put the file, which is whole, where it belongs."""
@@ -122,3 +123,10 @@ class Partial:
 
 def _beside(path: Path, ending: str) -> Path:
     return path.with_name(f"{path.name}.vlm-datakit.{ending}")
+
+
+def _read(path: Path, at: int, count: int) -> bytes:
+    """Return bytes of a file; none if it is not there."""
+    with suppress(FileNotFoundError), path.open("rb", buffering=0) as stream:
+        return os.pread(stream.fileno(), count, at)
+    return b""

@@ -61,10 +61,11 @@ def marked(receipt: Receipt, stream: Lines | IO[bytes]) -> Receipt:
 
 def is_lost(receipt: Receipt, file: SourceFile) -> bool:
     """Whether a receipt is of parts that are gone, and never came to what the Hub states."""
-    if receipt.arrived is None or is_held(receipt.arrived):
+    if receipt.arrived is None:
         return False
     stated = stated_of(file)
-    return stated is None or stated.mark_now() != receipt.arrived
+    is_here = stated is not None and stated.mark_now() == receipt.arrived
+    return not is_here and not is_held(receipt.arrived)  # in this order: they may settle meanwhile
 
 
 def hold(
