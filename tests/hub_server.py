@@ -204,7 +204,8 @@ class Hub(Writes):
     ``before`` hears each path before it is answered; ``hangs_up`` says of the n-th file that is
     sent to it, from 1, whether it hangs up. Of its answers of a MB and more, ``large`` tells by
     their number what befalls each: "flip", "cut", "halt" (half of it, and the rest when ``flow``
-    is set), "whole" (all of the file, whatever was asked for), "503" or "403".
+    is set), "whole" (all of the file, whatever was asked for), "503" or "403". ``at`` tells it of
+    any answer by where in the file it begins and by its size; "blank" (line ends alone) as well.
     """
 
     def __init__(self, serve: Any) -> None:
@@ -215,6 +216,7 @@ class Hub(Writes):
         self.before: Callable[[str], object] = len
         self.hangs_up: Callable[[int], bool] = lambda _: False
         self.large: Callable[[int], str | None] = lambda _: None
+        self.at: Callable[[int, int], str | None] = lambda _, __: None
         self.flow = threading.Event()
         self._numbers = itertools.count()
         self.served = serve(self._answer)
@@ -403,6 +405,9 @@ class Hub(Writes):
         answer = self.http(data) if what == "whole" else self._body(data, asked.head)
         if what == "flip":
             answer = answer[:-2] + bytes([answer[-2] ^ 1]) + answer[-1:]
+        if what == "blank":
+            head, end, body = answer.partition(b"\r\n\r\n")
+            answer = head + end + b"\n" * len(body)
         if what in ("cut", "halt"):
             half = len(answer) // 2
             asked.connection.sendall(answer[:half])
@@ -419,7 +424,9 @@ class Hub(Writes):
         if self.cuts:
             self.cuts -= 1
             return "cut"
-        return self.large(next(self._numbers)) if len(answer) >= _LARGE_BYTES else None
+        what = self.large(next(self._numbers)) if len(answer) >= _LARGE_BYTES else None
+        place = re.search(rb"Content-Range: bytes (\d+)-", answer[:1000])
+        return what or self.at(int(place[1]) if place else 0, len(answer))
 
     def _body(self, data: bytes, head: str, **more: str) -> bytes:
         asked = re.search(r"(?i)^range: bytes=(\d+)-(\d*)", head, re.MULTILINE)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -13,11 +14,14 @@ from vlm_datakit.errors import SourceError, UsageError
 from vlm_datakit.events import Listener, Summary
 from vlm_datakit.fetching.addresses import allowed_hosts
 from vlm_datakit.formats.format import Format
+from vlm_datakit.hub.arriving import ReplacedError
 from vlm_datakit.hub.download import Told, downloaded
 from vlm_datakit.hub.names import hub_name, pinned
 from vlm_datakit.mapping.fieldmap import FieldMap
 from vlm_datakit.mapping.parser import settled
 from vlm_datakit.plan import FetchPolicy, ImagePolicy, Limits, Plan, SourceFile
+from vlm_datakit.runner.downloads import Coming, coming
+from vlm_datakit.runner.provisional import may_arrive
 from vlm_datakit.runner.run import RunOptions, run
 from vlm_datakit.shards.manifest import FILE_NAME
 from vlm_datakit.sources.heads import may_look
@@ -59,7 +63,10 @@ class ImportRequest:
 
 
 def plan_import(
-    request: ImportRequest, pipe: Pipe | None = None, told: Told | None = None
+    request: ImportRequest,
+    pipe: Pipe | None = None,
+    told: Told | None = None,
+    first: Coming | None = None,
 ) -> tuple[Plan, Survey]:
     """Look at the sources and fix what an import will do; nothing is written.
 
@@ -69,6 +76,7 @@ def plan_import(
         request: What to import.
         pipe: Standard input, if a source is that.
         told: Hears how far a download is.
+        first: Brings the first file while its head is looked at, if it may be read so.
 
     Raises:
         UsageError: an unknown format or split name, the same file twice, a mapping that
@@ -82,8 +90,7 @@ def plan_import(
     check_roots(request.image_roots)
     allowed_hosts(request.fetch)
     files = sources_of(request, pipe)
-    fetched(files[0], told, request.row_limit)
-    found, mapping = _surveyed(files[0], request, pipe)
+    found, mapping = _looked_at(files[0], request, pipe, told, first)
     is_whole = request.row_limit is None  # else nobody knows yet how much is read
     total = sum(file.size_bytes or 0 for file in files) if is_whole else 0
     plan = Plan(
@@ -102,6 +109,29 @@ def plan_import(
         row_limit=request.row_limit,
     )
     return plan, found
+
+
+def _looked_at(
+    file: SourceFile,
+    request: ImportRequest,
+    pipe: Pipe | None,
+    told: Told | None,
+    first: Coming | None,
+) -> tuple[Survey, FieldMap | None]:
+    """Survey a file as soon as its first rows are here, or else as soon as it is.
+
+    What is wrong with rows is said of the whole file alone, held to its digest. Rows that name
+    their pictures make small slices, whose borders are not worth a question each.
+    """
+    if first is not None and request.row_limit is None and may_arrive(file):
+        first.begin(file)
+        with suppress(SourceError, UsageError):
+            found, mapping = _surveyed(file, request, pipe)
+            if not found.names_pictures:
+                return found, mapping
+        first.marks = ()
+    fetched(file, told, request.row_limit)
+    return _surveyed(file, request, pipe)
 
 
 def _surveyed(
@@ -242,6 +272,10 @@ def import_dataset(
     options = options or RunOptions()
     if reads_stdin(request.sources) and options.pipe is None:
         options = replace(options, pipe=Pipe(sys.stdin.buffer))
+    if options.pipe is None and options.ray is None:  # a pipe comes once
+        with suppress(ReplacedError), coming(options.downloads) as first:
+            plan, _ = plan_import(request, None, options.downloads, first)
+            return run(plan, Path(out), replace(options, coming=first), listener)
     plan, _ = plan_import(request, options.pipe, options.downloads)
     return run(plan, Path(out), options, listener)
 

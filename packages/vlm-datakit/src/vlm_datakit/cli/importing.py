@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shlex
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -37,8 +38,11 @@ from vlm_datakit.lean import import_arrow
 from vlm_datakit.plan import parse_rejects_allowed, parse_stride
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from vlm_datakit.importing import ImportRequest
     from vlm_datakit.plan import Plan
+    from vlm_datakit.runner.downloads import Coming
     from vlm_datakit.runner.on_ray import RayCluster
     from vlm_datakit.runner.run import RunOptions
     from vlm_datakit.sources.pipe import Pipe
@@ -101,23 +105,63 @@ def command(sources: tuple[str, ...], **given: Any) -> None:
     """
     if ":" not in given["format_"] and not given["with_datasets"]:  # which may need both together
         import_arrow()
-    from vlm_datakit.importing import default_output, plan_import, reads_stdin
-    from vlm_datakit.runner.engines import default_workers
+    from vlm_datakit.importing import default_output, reads_stdin
     from vlm_datakit.sources.pipe import standard_input
 
     out = given["output"] or default_output(sources[0])
     _check_job(given)
-    request = _request(sources, given)
     pipe = standard_input() if reads_stdin(sources) else None
-    plan, found = plan_import(request, pipe, download_teller(quiet=given["quiet"]))
+    import_ = partial(_import, _request(sources, given), out, pipe, given)
+    ended = _while_it_comes(import_, pipe, given) or import_(None)
+    if isinstance(ended, Part):
+        _say_part(ended)
+    else:
+        say_summary(ended, quiet=given["quiet"])
+    if given["as_json"]:
+        is_committed = isinstance(ended, Summary)
+        print_json({**asdict(ended), "rejected": ended.rejected, "committed": is_committed})
+
+
+def _while_it_comes(
+    import_: Callable[[Coming], Summary | Part], pipe: Pipe | None, given: dict[str, Any]
+) -> Summary | Part | None:
+    """Import while the first file comes; None: its rows have to be read when it is whole.
+
+    A pipe comes once, and other jobs and nodes see only whole files.
+    """
+    if pipe is not None or given["slices"] is not None or given["engine"] == "ray":
+        return None
+    from vlm_datakit.hub.arriving import ReplacedError
+    from vlm_datakit.runner.downloads import coming
+
+    try:
+        with coming(download_teller(quiet=given["quiet"])) as first:
+            return import_(first)
+    except ReplacedError as error:
+        say(f"{error}; now it is: from its head again")
+    return None
+
+
+def _import(
+    request: ImportRequest,
+    out: str,
+    pipe: Pipe | None,
+    given: dict[str, Any],
+    first: Coming | None,
+) -> Summary | Part:
+    from vlm_datakit.importing import plan_import
+    from vlm_datakit.runner.engines import default_workers
+
+    teller = download_teller(quiet=given["quiet"])
+    plan, found = plan_import(request, pipe, teller, first)
     if not given["quiet"]:
         _say_plan(plan, found, out, is_named=given["output"] is not None)
-        _say_mapped_splits(plan, [*given["split"], *(s.partition("=")[0] for s in sources)])
+        names = (source.partition("=")[0] for source in request.sources)
+        _say_mapped_splits(plan, [*given["split"], *names])
     say_mapping(plan.mapping, found, given)
+    workers = given["workers"] or default_workers(plan, found.row_bytes)
     try:
-        workers = given["workers"] or default_workers(plan, found.row_bytes)
-        options = _options(given, pipe, workers)
-        ended = _run(plan, out, options, given)
+        return _run(plan, out, _options(given, pipe, workers, first), given)
     except TooManyRejects as error:
         say_refusal(
             error,
@@ -129,13 +173,6 @@ def command(sources: tuple[str, ...], **given: Any) -> None:
         if given["as_json"]:
             print_refusal(error, out)
         raise
-    if isinstance(ended, Part):
-        _say_part(ended)
-    else:
-        say_summary(ended, quiet=given["quiet"])
-    if given["as_json"]:
-        is_committed = isinstance(ended, Summary)
-        print_json({**asdict(ended), "rejected": ended.rejected, "committed": is_committed})
 
 
 def _check_job(given: dict[str, Any]) -> None:
@@ -187,12 +224,14 @@ def _say_mapped_splits(plan: Plan, names: list[str]) -> None:
             say(f"split {name} is written as {mapped}: load_dataset takes no dash in a split")
 
 
-def _options(given: dict[str, Any], pipe: Pipe | None, workers: int) -> RunOptions:
+def _options(
+    given: dict[str, Any], pipe: Pipe | None, workers: int, first: Coming | None
+) -> RunOptions:
     from vlm_datakit.runner.run import RunOptions
 
     allowed = parse_rejects_allowed(given["max_rejects"] or "0")
-    teller = download_teller(quiet=given["quiet"])
-    return RunOptions(allowed, given["overwrite"], pipe, workers, _ray_cluster(given), teller)
+    teller, ray = download_teller(quiet=given["quiet"]), _ray_cluster(given)
+    return RunOptions(allowed, given["overwrite"], pipe, workers, ray, teller, first)
 
 
 def _run(plan: Plan, out: str, options: RunOptions, given: dict[str, Any]) -> Summary | Part:

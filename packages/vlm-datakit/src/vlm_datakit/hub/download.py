@@ -27,6 +27,7 @@ from vlm_datakit.hub.trouble import speaking_of, token, tried
 Told = Callable[[str, int, int], object]
 _PIECE_BYTES = 1024 * 1024
 _TRIES = 2
+_INSTANT_S = 0.01
 _SHA256 = re.compile(r"sha256:[0-9a-f]{64}")
 
 
@@ -64,10 +65,11 @@ def downloaded(file: Pinned, size: int, digest: str, told: Told | None = None) -
         if (path := cached(file, size, digest)) is not None:
             return path
         with speaking_of(file.repo, f"::{file.path}"):
-            if _SHA256.fullmatch(digest) and ".." not in file.path.split("/"):
-                _in_parts(file, size, digest, told)
-            else:
+            place = parts_of(file, size, digest)
+            if place is None:
                 _by_library(file, size, told)
+            else:
+                _in_parts(file, *place, digest, told)
     if (path := cached(file, size, digest)) is not None:
         return path
     raise RemoteError(
@@ -75,6 +77,41 @@ def downloaded(file: Pinned, size: int, digest: str, told: Told | None = None) -
         "twice; run again",
         retryable=True,
     )
+
+
+def parts_of(file: Pinned, size: int, digest: str) -> tuple[Partial, Path] | None:
+    """Return where the parts of a file stand, and the lock that who fetches them holds.
+
+    None: it does not come in parts.
+    """
+    from huggingface_hub import constants
+
+    if not _SHA256.fullmatch(digest) or ".." in file.path.split("/"):
+        return None
+    # Source: the layout of its cache, https://huggingface.co/docs/huggingface_hub/guides/manage-cache
+    cache, folder = Path(constants.HF_HUB_CACHE), _folder(file)
+    etag = digest.partition(":")[2]
+    blob = cache / folder / "blobs" / etag
+    return Partial(blob, size), cache / ".locks" / folder / f"{etag}.lock"
+
+
+def is_under_way(lock: Path) -> bool:
+    """Whether somebody holds the lock of a file, and so fetches its parts."""
+    import huggingface_hub.utils
+
+    utils: Any = huggingface_hub.utils  # its stubs name no function as public
+    try:
+        with utils.WeakFileLock(lock, timeout=_INSTANT_S):
+            return False
+    except TimeoutError:
+        return True
+    except OSError:  # no folder for it yet
+        return False
+
+
+def has_come(digest: str, stamp: str) -> bool:
+    """Whether the parts that had this stamp came to the file that the Hub stated."""
+    return stamp in _noted(digest)[1:]
 
 
 def _by_library(file: Pinned, size: int, told: Told | None = None) -> None:
@@ -88,23 +125,18 @@ def _by_library(file: Pinned, size: int, told: Told | None = None) -> None:
         tried(partial(ask, revision=file.commit, token=token(), tqdm_class=teller))
 
 
-def _in_parts(file: Pinned, size: int, digest: str, told: Told | None) -> None:
+def _in_parts(file: Pinned, parts: Partial, lock: Path, digest: str, told: Told | None) -> None:
     """Download a file of the large storage to its place in the cache, unless it is there.
 
     What comes otherwise than the Hub stated is deleted.
     """
-    import huggingface_hub
+    import huggingface_hub.utils
 
     utils: Any = huggingface_hub.utils  # its stubs name no function as public
-    etag, folder = digest.partition(":")[2], f"datasets--{file.repo.replace('/', '--')}"
-    # Source: the layout of its cache, https://huggingface.co/docs/huggingface_hub/guides/manage-cache
-    cache = Path(huggingface_hub.constants.HF_HUB_CACHE)
-    blob = cache / folder / "blobs" / etag
-    lock = cache / ".locks" / folder / f"{etag}.lock"
+    blob = parts.target
     for parent in (blob.parent, lock.parent):
         parent.mkdir(parents=True, exist_ok=True)
     with utils.WeakFileLock(lock):
-        parts = Partial(blob, size)
         try:
             if not blob.exists() and not _come(file, parts, digest, told):
                 parts.discard()
@@ -112,9 +144,9 @@ def _in_parts(file: Pinned, size: int, digest: str, told: Told | None) -> None:
         except NoRangesError:
             parts.discard()
     if blob.exists():
-        _name(blob, cache / folder / "snapshots" / file.commit / file.path)
+        _name(blob, blob.parents[1] / "snapshots" / file.commit / file.path)
     if _named(file) is None:  # no ranges, or no links on this disk
-        _by_library(file, size, told)
+        _by_library(file, parts.size, told)
 
 
 def _come(file: Pinned, parts: Partial, digest: str, told: Told | None) -> bool:
@@ -126,9 +158,14 @@ def _come(file: Pinned, parts: Partial, digest: str, told: Told | None) -> bool:
 
     if f"sha256:{fetch(file, parts, hear)}" != digest:
         return False
-    _note(parts.path, digest)
+    noted = parts.noted()
+    _note(parts.path, digest, noted.stamp if noted else "")
     parts.settle()
     return True
+
+
+def _folder(file: Pinned) -> str:
+    return f"datasets--{file.repo.replace('/', '--')}"
 
 
 def _named(file: Pinned) -> Path | None:
@@ -202,19 +239,27 @@ def _identity(path: Path) -> str:
     return f"{status.st_size} {status.st_mtime_ns} {status.st_ino}"
 
 
+def _noted(digest: str) -> list[str]:
+    """Return which file had a digest, and the stamp of the parts that it came of, if it did."""
+    try:
+        return _notes(digest).read_text().split("\n")
+    except OSError:
+        return []
+
+
 def _is_noted(path: Path, digest: str) -> bool:
     try:
-        return _notes(digest).read_text() == _identity(path)
+        return _noted(digest)[:1] == [_identity(path)]
     except OSError:
         return False
 
 
-def _note(path: Path, digest: str) -> None:
+def _note(path: Path, digest: str, stamp: str = "") -> None:
     note = _notes(digest)
     temporary = note.with_name(f"{note.name}.{os.getpid()}")
     with suppress(OSError):  # a cache that may not be written to: it is held to its digest again
         note.parent.mkdir(parents=True, exist_ok=True)
-        temporary.write_text(_identity(path))
+        temporary.write_text(f"{_identity(path)}\n{stamp}" if stamp else _identity(path))
         temporary.replace(note)
 
 

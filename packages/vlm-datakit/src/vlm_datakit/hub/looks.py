@@ -1,4 +1,4 @@
-"""A look here and there into a file of the Hub that is not on this disk: ranges of bytes."""
+"""A look here and there into a file of the Hub that is not whole on this disk: ranges of bytes."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import Any
 
 from vlm_datakit.errors import RemoteError
 from vlm_datakit.hub.names import Pinned
+from vlm_datakit.hub.partial import Partial
 from vlm_datakit.hub.trouble import speaking_of, token, tried
 
 _SKIP_BYTES = 64 * 1024
@@ -15,17 +16,19 @@ _PARTIAL = 206
 
 
 class Looks(io.RawIOBase):
-    """A file of the Hub, of which each read asks for a range.
+    """A file of the Hub, of which each read asks for a range, if it is not among what has come.
 
-    What comes is held to nothing: for a look only, never for what is committed.
+    It is held to nothing: for a look only, never for what is committed.
 
     Args:
         file: What to look into.
         size: In bytes.
+        parts: Of it, of which some may be here.
     """
 
-    def __init__(self, file: Pinned, size: int) -> None:
+    def __init__(self, file: Pinned, size: int, parts: Partial | None = None) -> None:
         self._file, self._size, self._at = file, size, 0
+        self._parts = parts
 
     def readable(self) -> bool:
         """Return True."""
@@ -49,8 +52,10 @@ class Looks(io.RawIOBase):
         wanted = min(len(buffer), self._size - self._at)
         if wanted <= 0:
             return 0
-        with speaking_of(self._file.repo, f"::{self._file.path}"):
-            data = tried(lambda: _range(self._file, self._at, wanted))
+        data = self._parts.look(self._at, wanted) if self._parts else b""
+        if not data:
+            with speaking_of(self._file.repo, f"::{self._file.path}"):
+                data = tried(lambda: _range(self._file, self._at, wanted))
         if len(data) < wanted:
             words = f"{self._file.path}: ended at byte {self._at + len(data):,}"
             raise RemoteError(words, retryable=True)

@@ -1,4 +1,7 @@
-"""Files of the Hub downloaded while others are converted: several at once, begun in their order."""
+"""Files of the Hub downloaded while others are converted: several at once, begun in their order.
+
+The first one may be begun before the plan is made, which the first rows of it decide.
+"""
 
 from __future__ import annotations
 
@@ -8,9 +11,12 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
+from vlm_datakit.hub.arriving import Stated, arriving_of, open_arriving
 from vlm_datakit.hub.lanes import LANES
 from vlm_datakit.hub.names import Pinned, pinned
 from vlm_datakit.plan import SourceFile
+from vlm_datakit.runner.provisional import stated_of
+from vlm_datakit.sources.survey import HEAD_BYTES
 
 if TYPE_CHECKING:
     from vlm_datakit.hub.download import Told
@@ -73,6 +79,66 @@ def _download(left: deque[_Wanted], sums: Told, stop: threading.Event) -> None:
             downloaded(on_hub, *_stated(file), sums)
         except Exception:  # none is left; or its reader meets the same, in its own thread
             return
+
+
+class Coming:
+    """A file that comes from before an import is planned until it has ended.
+
+    Attributes:
+        file: It; None: none has been begun.
+        marks: Of the parts in which its first rows stood; see `vlm_datakit.hub.arriving.is_held`.
+    """
+
+    def __init__(self, told: Told | None) -> None:
+        self.file: SourceFile | None = None
+        self.marks: tuple[str, ...] = ()
+        self._told, self._stop = told, threading.Event()
+
+    def begin(self, file: SourceFile) -> None:
+        """Begin with a file, and wait until its first rows are here.
+
+        Raises:
+            RemoteError, SourceError, OutputError: as `vlm_datakit.hub.download.downloaded`.
+        """
+        self.file = file
+        stated = stated_of(file)
+        if stated is None:
+            raise ValueError("a file of the Hub")
+        threading.Thread(target=self._download, args=(stated,), daemon=True).start()
+        with open_arriving(stated) as stream:
+            if (arriving := arriving_of(stream)) is not None:
+                arriving.wait(HEAD_BYTES)
+                self.marks = (arriving.mark,)
+
+    def end(self) -> None:
+        """End it, unless it is here."""
+        self._stop.set()
+
+    def _download(self, stated: Stated) -> None:
+        from vlm_datakit.hub.download import downloaded
+
+        with suppress(Exception):  # its reader meets the same
+            downloaded(*stated, self._hear)
+
+    def _hear(self, path: str, done: int, size: int) -> None:
+        if self._stop.is_set():
+            raise _Stopped
+        if self._told is not None:
+            self._told(path, done, size)
+
+
+@contextmanager
+def coming(told: Told | None) -> Iterator[Coming]:
+    """Open what brings the first file while the block plans an import and runs it.
+
+    Args:
+        told: Hears how far it is, from a thread.
+    """
+    file = Coming(told)
+    try:
+        yield file
+    finally:
+        file.end()
 
 
 def _stated(file: SourceFile) -> tuple[int, str]:

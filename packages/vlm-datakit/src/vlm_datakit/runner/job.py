@@ -18,12 +18,15 @@ class Job:
     """A plan and its work folder: plain values, which pickle.
 
     ``token`` is in the temporary names of one run, so that two runs never share a file.
+    ``arrives`` says that slices may be made of files that still come; who commits them has to
+    hold them to their digests (`vlm_datakit.runner.provisional`).
     """
 
     plan: Plan
     plan_id: str
     folder: Path
     token: str = field(default_factory=lambda: secrets.token_hex(4))
+    arrives: bool = False
 
 
 def receipt_path(folder: Path, number: int) -> Path:

@@ -93,6 +93,8 @@ class Products:
             self._writer.close(),
             self._ledger.close(),
             tally.stats(),
+            slice_.start,
+            slice_.end,
         )
 
 

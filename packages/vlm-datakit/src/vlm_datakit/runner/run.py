@@ -15,13 +15,14 @@ from vlm_datakit.plan import (
     Plan,
     RejectsAllowed,
     Slice,
+    SourceFile,
     Stride,
     fingerprint,
     plan_differences,
     plan_facts,
 )
 from vlm_datakit.runner.commit import Place, commit, prepare, prepare_part
-from vlm_datakit.runner.downloads import downloading
+from vlm_datakit.runner.downloads import Coming, downloading
 from vlm_datakit.runner.engines import Means, open_engine
 from vlm_datakit.runner.job import REJECTS, Job
 from vlm_datakit.runner.outcome import check_consent, finished_before, reasons_of, summary_of
@@ -35,11 +36,12 @@ from vlm_datakit.runner.output import (
 )
 from vlm_datakit.runner.plans import store_plan
 from vlm_datakit.runner.progress import Board
+from vlm_datakit.runner.provisional import hold, taken_back
 from vlm_datakit.runner.receipts import count_receipts, resumable
 from vlm_datakit.runner.stages import FETCHED
 from vlm_datakit.runner.work import check_unchanged
 from vlm_datakit.shards.manifest import Receipt, read_manifest
-from vlm_datakit.sources.heads import FirstLines, heads, tell_looks, whole_files
+from vlm_datakit.sources.heads import FirstLines, Head, heads, tell_looks, whole_files
 from vlm_datakit.sources.pipe import Pipe
 from vlm_datakit.sources.slices import NAMED_PICTURES_BYTES, cut
 from vlm_datakit.sources.spool import cut_pipe
@@ -55,6 +57,8 @@ class RunOptions:
 
     ``workers`` is the most processes that do slices at once; 1 does them in this one. ``ray``
     is the cluster that does them instead. ``downloads`` hears how far files of the Hub are.
+    ``coming`` is what brings the first of them since the plan was made; with it, files may be
+    converted while they come.
     """
 
     rejects_allowed: RejectsAllowed = field(default_factory=RejectsAllowed)
@@ -63,6 +67,7 @@ class RunOptions:
     workers: int = 1
     ray: RayCluster | None = None
     downloads: Told | None = None
+    coming: Coming | None = None
 
 
 def run(plan: Plan, out: Path, options: RunOptions, listener: Listener | None = None) -> Summary:
@@ -73,6 +78,8 @@ def run(plan: Plan, out: Path, options: RunOptions, listener: Listener | None = 
         TooManyRejects: beyond the consent; receipts are kept and nothing is committed.
         OutputError: the folder is not ours, locked, or finished under another plan.
         SourceError: no rows, a source changed while it was read, or a slice kills its workers.
+        ReplacedError: a file that was converted while it came is not what the Hub states; it has
+            come anew, and nothing that was made of it is left.
     """
     _check_means(plan, options)
     plan_id, was_there = fingerprint(plan), out.exists()
@@ -84,7 +91,8 @@ def run(plan: Plan, out: Path, options: RunOptions, listener: Listener | None = 
             return finished_before(out)
         place = Place(out, plan_id)
         prepare(place)
-        job = Job(plan, plan_id, place.work)
+        first = options.coming if options.ray is None else None
+        job = Job(plan, plan_id, place.work, arrives=first is not None)
         wanted = heads(plan.files, plan.row_limit)
         slices = cut(wanted, plan.slice_bytes)
         store_plan(place.work, plan, len(slices), job.token)
@@ -92,9 +100,12 @@ def run(plan: Plan, out: Path, options: RunOptions, listener: Listener | None = 
         fetched = place.private / FETCHED
         pipe = options.pipe if any(file.is_pipe for file in plan.files) else None
         means = Means(options.workers, pipe, fetched, (lock,), options.ray)
-        ahead = whole_files(wanted) if options.ray is None else ()  # nodes have caches of their own
-        with downloading(ahead, options.downloads):
+        ahead = _ahead(wanted, options)
+        with taken_back(job, slices), downloading(ahead, options.downloads):
             receipts, resumed = _receipts(job, slices, means, listener)
+            if first is not None:
+                marks = [*first.marks, *(receipt.arrived for receipt in receipts)]
+                hold(wanted, slices, plan.slice_bytes, marks)
         summary = summary_of(out, receipts, resumed)
         if not summary.rows:
             if is_new:
@@ -139,6 +150,12 @@ def run_part(
         done = count_receipts(place.work)
     rows = sum(receipt.rows_read for receipt in receipts)
     return Part(str(out), len(slices), len(mine), done, resumed, rows, reasons_of(receipts))
+
+
+def _ahead(wanted: Sequence[Head], options: RunOptions) -> list[SourceFile]:
+    """Return the files to download while others are converted; nodes have caches of their own."""
+    begun = options.coming.file if options.coming else None
+    return [file for file in whole_files(wanted) if options.ray is None and file != begun]
 
 
 def _check_means(plan: Plan, options: RunOptions) -> None:

@@ -16,6 +16,7 @@ from vlm_datakit.runner.by_pattern import ByPattern
 from vlm_datakit.runner.in_blocks import convert_in_blocks
 from vlm_datakit.runner.job import RECEIPTS, Job, receipt_path, write_settled
 from vlm_datakit.runner.products import Outcome, open_products
+from vlm_datakit.runner.provisional import blamed, marked, may_arrive
 from vlm_datakit.runner.stages import (
     Pictures,
     columns_of,
@@ -64,12 +65,15 @@ def run_slice(
     Raises:
         TooManyRejects: if the first 1,000 rows of the run are all refused.
         SourceError: if the file is no longer what the plan says.
+        ReplacedError: if it was read while it came, and is not what the Hub states.
         OSError: if the disk fails; nothing of the slice counts then.
     """
     _forget_receipt(job, slice_)
     with ExitStack() as stack:
         products = stack.enter_context(open_products(job, slice_))
-        stream = stack.enter_context(_stream(slice_, edges))
+        arrives = job.arrives and not slice_.looks and may_arrive(slice_.file)
+        stream = stack.enter_context(_stream(slice_, edges, arrives=arrives))
+        stack.enter_context(blamed(stream))
         beside = open_beside(slice_.file, job.plan.image_roots, job.plan.limits, edges.pictures)
         pictures = stack.enter_context(beside)
         for outcome in _outcomes(job, slice_, pictures, stream):
@@ -77,7 +81,7 @@ def run_slice(
             if on_row is not None:
                 on_row(products.tally, _done_bytes(slice_, stream, offset))
         check_unchanged(slice_.file)
-        receipt = products.receipt()
+        receipt = marked(products.receipt(), stream)
     write_settled(receipt_path(job.folder, slice_.number), to_json(receipt), job.token)
     return receipt
 
@@ -128,7 +132,7 @@ def _outcomes(job: Job, slice_: Slice, pictures: Pictures, stream: Lines) -> Ite
 
 
 @contextmanager
-def _stream(slice_: Slice, edges: Edges) -> Iterator[Lines]:
+def _stream(slice_: Slice, edges: Edges, *, arrives: bool) -> Iterator[Lines]:
     """Open the bytes of a slice: of its file, of the spool, or as they come in."""
     if slice_.spooled is not None:
         with Path(slice_.spooled).open("rb", buffering=BUFFER_BYTES) as stream:
@@ -137,7 +141,8 @@ def _stream(slice_: Slice, edges: Edges) -> Iterator[Lines]:
         is_lines = slice_.file.is_lines
         place = (slice_.start, slice_.end) if is_lines else (0, None)
         piece_bytes = LOOK_BYTES if slice_.looks else PIECE_BYTES
-        with open_source(slice_.file, *place, piece_bytes=piece_bytes) as stream:
+        opened = open_source(slice_.file, *place, piece_bytes=piece_bytes, arrives=arrives)
+        with opened as stream:
             yield stream
     elif edges.pipe is not None:
         yield edges.pipe

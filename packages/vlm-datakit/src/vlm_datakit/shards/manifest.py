@@ -59,7 +59,12 @@ class Stats:
 
 @dataclass(frozen=True, slots=True)
 class Receipt:
-    """The proof that a slice is done: ``rows_read == rows + sum(by_reason)``."""
+    """The proof that a slice is done: ``rows_read == rows + sum(by_reason)``.
+
+    ``start`` and ``end`` are where the slice stands in its file. ``arrived`` marks the parts of a
+    file that still came; until these are known to be what the Hub states, it proves nothing
+    (`vlm_datakit.runner.provisional`).
+    """
 
     plan_id: str
     slice: int
@@ -70,6 +75,15 @@ class Receipt:
     shards: tuple[ShardFile, ...]
     rejects: RejectsFile | None
     stats: Stats
+    start: int | None = None
+    end: int | None = None
+    arrived: str | None = None
+
+    @property
+    def files(self) -> dict[str, int]:
+        """Return its files, in the work folder, with their sizes."""
+        ledger = {} if self.rejects is None else {self.rejects.file: self.rejects.bytes}
+        return {shard.file: shard.bytes for shard in self.shards} | ledger
 
 
 def to_json(value: Any) -> bytes:
@@ -92,10 +106,7 @@ def parse_receipt(data: bytes) -> Receipt | None:
 
 def has_its_files(receipt: Receipt, folder: Path) -> bool:
     """Whether every file of a receipt stands in the folder with its size."""
-    sizes = {shard.file: shard.bytes for shard in receipt.shards}
-    if receipt.rejects is not None:
-        sizes[receipt.rejects.file] = receipt.rejects.bytes
-    return all(size_of(folder / name) == size for name, size in sizes.items())
+    return all(size_of(folder / name) == size for name, size in receipt.files.items())
 
 
 def size_of(path: Path) -> int | None:

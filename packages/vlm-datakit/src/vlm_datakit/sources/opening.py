@@ -11,9 +11,10 @@ from pathlib import Path
 from typing import IO
 
 from vlm_datakit.errors import RemoteError, SourceError, UsageError
-from vlm_datakit.hub.download import cached, downloaded
+from vlm_datakit.hub.arriving import Stated, open_arriving
+from vlm_datakit.hub.download import cached, downloaded, parts_of
 from vlm_datakit.hub.looks import Looks
-from vlm_datakit.hub.names import Pinned, pinned
+from vlm_datakit.hub.names import pinned
 from vlm_datakit.plan import MIB, SourceFile
 from vlm_datakit.sources.image_folder import listing
 from vlm_datakit.sources.jsonl import BUFFER_BYTES
@@ -28,7 +29,12 @@ PIECE_BYTES = 8 * MIB
 
 
 def open_source(
-    file: SourceFile, start: int = 0, end: int | None = None, *, piece_bytes: int = PIECE_BYTES
+    file: SourceFile,
+    start: int = 0,
+    end: int | None = None,
+    *,
+    piece_bytes: int = PIECE_BYTES,
+    arrives: bool = False,
 ) -> IO[bytes]:
     """Open a source file at a byte; whoever calls closes it.
 
@@ -38,6 +44,8 @@ def open_source(
         end: Up to where the caller will read, None: the whole; a remote file gives no more.
         piece_bytes: How much is asked for at once, where that matters: less for a look here
             and there. A local file is read a MiB at a time at most.
+        arrives: Whether a file of the Hub may be read while it comes, not yet held to its digest
+            (`vlm_datakit.hub.arriving`).
 
     Raises:
         OSError: if a local file cannot be opened.
@@ -49,7 +57,8 @@ def open_source(
     if file.kind == "image-folder":
         stream: IO[bytes] = io.BytesIO(listing(Path(file.path)).lines)
     elif (hub_file := pinned(file.path)) is not None:
-        stream = _open_hub(file, hub_file, piece_bytes)
+        stated = Stated(hub_file, file.size_bytes or 0, file.etag or "")
+        stream = open_arriving(stated) if arrives else _open_hub(stated, piece_bytes)
     elif file.is_remote:
         stream = open_remote(file, None if file.packing else end, piece_bytes)
     else:
@@ -64,12 +73,12 @@ def _open_local(path: str | Path, piece_bytes: int) -> IO[bytes]:
     return Path(path).open("rb", buffering=min(piece_bytes, BUFFER_BYTES))
 
 
-def _open_hub(file: SourceFile, hub_file: Pinned, piece_bytes: int) -> IO[bytes]:
-    identity = (hub_file, file.size_bytes or 0, file.etag or "")
-    path = cached(*identity)
+def _open_hub(stated: Stated, piece_bytes: int) -> IO[bytes]:
+    path = cached(*stated)
     if path is None and piece_bytes < PIECE_BYTES:
-        return io.BufferedReader(Looks(*identity[:2]), piece_bytes)
-    return _open_local(path or downloaded(*identity), piece_bytes)
+        place = parts_of(*stated)
+        return io.BufferedReader(Looks(*stated[:2], place[0] if place else None), piece_bytes)
+    return _open_local(path or downloaded(*stated), piece_bytes)
 
 
 def has_changed(file: SourceFile) -> bool:

@@ -27,6 +27,8 @@ from vlm_datakit.walk import bytes_of
 
 _ROWS, _BYTES = 1_000, 16 * MIB
 _LOOK_BYTES = 4 * MIB  # asked for at once; a file of the Hub is not downloaded for it
+#: What a look at the first rows of a file of lines asks for, but for a line of many MiB.
+HEAD_BYTES = _BYTES + _LOOK_BYTES
 _LOOKED_AT = 10 * _ROWS  # good or not
 _TABLES = frozenset({"csv", "tsv"})
 _NAMED = frozenset({ImageForm.PATH, ImageForm.URL})
