@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -151,10 +152,22 @@ class ShardHooks(Trainer):  # framework hooks only; stands before a trainer of T
     def training_step(self, model: Any, inputs: Any, *rest: Any, **options: Any) -> Any:
         """Train on a batch; where the memory ends there, the error says how large it was."""
         try:
-            return super().training_step(model, inputs, *rest, **options)
+            with _left_training(model):
+                return super().training_step(model, inputs, *rest, **options)
         except torch.OutOfMemoryError as error:
             error.add_note(f"step {self.state.global_step + 1} had {describe_batch(inputs)}")
             raise
+
+    def floating_point_ops(self, inputs: Any) -> int:  # noqa: ARG002
+        """Count nothing: the stock method walks through all weights for a number nobody reads."""
+        return 0
+
+    def _clip_grad_norm(self, model: Any) -> Any:
+        """Clip what is trained; the stock method looks for it among all weights, twice a step."""
+        if self.is_fsdp_enabled or self.is_deepspeed_enabled:
+            return super()._clip_grad_norm(model)
+        trained = [weight for group in self.optimizer.param_groups for weight in group["params"]]
+        return self.accelerator.clip_grad_norm_(trained, self.args.max_grad_norm)
 
     def prediction_step(self, model: Any, inputs: Any, *rest: Any, **options: Any) -> Any:
         """Measure a batch; a held-out row that failed on any process stops the run too."""
@@ -316,6 +329,19 @@ def raise_everywhere(error: VlmTrainerError | None, device: Any) -> None:
         error = next(one for one in found if one is not None)
     if error is not None:
         raise error
+
+
+@contextmanager
+def _left_training(model: Any) -> Iterator[None]:
+    """Spare a model that trains the walk through all its modules to be told so again."""
+    if not model.training:
+        yield
+        return
+    model.train = lambda: model
+    try:
+        yield
+    finally:
+        del model.train
 
 
 def _without_worker(error: VlmTrainerError) -> VlmTrainerError:

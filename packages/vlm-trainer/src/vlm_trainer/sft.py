@@ -1,6 +1,6 @@
 """TRL's SFTTrainer with our rows, our order, our labels and our checkpoints.
 
-The loss over trained positions alone is TRL's; `vlm_trainer.hooks` holds what is not.
+The loss is TRL's, taken in `vlm_trainer.loss`; `vlm_trainer.hooks` holds what is not TRL's.
 """
 
 from __future__ import annotations
@@ -15,13 +15,14 @@ from trl import SFTConfig, SFTTrainer
 
 from vlm_trainer.data import RenderedRows
 from vlm_trainer.epochs import Epochs
+from vlm_trainer.errors import UsageError
 from vlm_trainer.hooks import EpochOrder, ShardHooks, placeholder, settle
 from vlm_trainer.jobs import Job, collate_rows, make_arguments
-from vlm_trainer.loss import WeightedLoss
+from vlm_trainer.loss import TokenLoss
 from vlm_trainer.render import Rendered
 
 
-class ShardTrainer(WeightedLoss, ShardHooks, SFTTrainer):  # framework hooks only
+class ShardTrainer(TokenLoss, ShardHooks, SFTTrainer):  # framework hooks only
     """SFTTrainer that takes rendered rows in a seekable order and marks whole checkpoints."""
 
 
@@ -34,7 +35,8 @@ def build_trainer(job: Job, model: Any, callbacks: Sequence[TrainerCallback]) ->
         callbacks: Further ones, such as the progress.
 
     Raises:
-        UsageError: A field under ``trainer:`` that SFTConfig does not have.
+        UsageError: A field under ``trainer:`` that SFTConfig does not have, or another loss
+            for weighted tokens.
     """
     inner = model.get_base_model() if hasattr(model, "get_base_model") else model
     # Qwen2.5-VL says False, and the mean of micro-batch means would be taken instead of
@@ -50,6 +52,8 @@ def build_trainer(job: Job, model: Any, callbacks: Sequence[TrainerCallback]) ->
         processing_class=AutoTokenizer.from_pretrained(job.folder),
         data_collator=None if packing else collator,
     )
+    if how.labels.is_weighted and not trainer.is_plain:
+        raise UsageError("weights of tokens want loss_type nll and no label smoothing")
     settle(trainer, job, _give_rows(trainer, job), callbacks)
     return trainer
 
