@@ -88,7 +88,10 @@ def image_tensors(
     images = [image for row in rendered for image in row.images]
     if not images:
         return {}
-    values_PD = np.concatenate([image.values_PD for image in images])
+    ends = np.cumsum([len(image.bytes_PN) for image in images])
+    values_PD = np.empty((ends[-1], images[0].values), np.float32)
+    for image, part_PD in zip(images, np.split(values_PD, ends[:-1]), strict=True):
+        image.write_into(part_PD)
     return {
         "pixel_values": torch.from_numpy(values_PD),
         "image_grid_thw": torch.tensor([image.grid for image in images], dtype=torch.int64),
