@@ -4,8 +4,9 @@
 
 All put the same LoRA on the same model, in float32 on a CPU, with AdamW, clipping and a line of
 metrics every ten steps. The bare loop takes the very batches that our trainer takes, in its order,
-and takes the model's own loss; `lean` is one that takes ours. TRL gets rows decoded by datasets, its own collator for
-pictures and the processor of transformers. REPORT gets the CPU seconds at the end of each step.
+and the model's own loss; `lean` is the same loop with our loss. TRL gets rows decoded by datasets,
+its own collator for pictures and the processor of transformers. REPORT gets the CPU seconds at the
+end of each step.
 """
 
 from __future__ import annotations
@@ -91,7 +92,10 @@ def batches_of(prepared: Prepared) -> Iterator[Any]:
 
     config, chat = prepared.config, prepared.how.chat
     rows = RenderedRows(ShardSet(prepared.split), prepared.lengths.rows.tolist(), prepared.how)
-    order, size = epochs_of(config, prepared.lengths, 1), config.schedule.per_device_train_batch_size
+    order, size = (
+        epochs_of(config, prepared.lengths, 1),
+        config.schedule.per_device_train_batch_size,
+    )
     for epoch in range(config.schedule.max_steps):
         places = order.shown(epoch).rows.tolist()
         for start in range(0, len(places), size):
@@ -152,7 +156,9 @@ def main() -> None:
     with quiet_libraries():
         prepared = run(Path(model), Path(data), int(steps), int(batch))
         Path(prepared.config.output.output_dir).mkdir(exist_ok=True)
-        {"bare": bare, "lean": partial(bare, lean=True), "ours": ours, "trl": trl}[kind](prepared, clock)
+        {"bare": bare, "lean": partial(bare, lean=True), "ours": ours, "trl": trl}[kind](
+            prepared, clock
+        )
     Path(report).write_text(json.dumps(clock.seconds))
 
 

@@ -54,7 +54,7 @@ class Patches:
         self.write_into(values_PD)
         return values_PD
 
-    def write_into(self, values_PD: np.ndarray[Any, Any]) -> None:  # noqa: N803 - axis suffix
+    def write_into(self, values_PD: np.ndarray[Any, Any]) -> None:
         """Write the values into their place in a batch, float32 (P, D)."""
         import numpy as np
 

@@ -15,7 +15,6 @@ from trl import SFTConfig, SFTTrainer
 
 from vlm_trainer.data import RenderedRows
 from vlm_trainer.epochs import Epochs
-from vlm_trainer.errors import UsageError
 from vlm_trainer.hooks import EpochOrder, ShardHooks, placeholder, settle
 from vlm_trainer.jobs import Job, collate_rows, make_arguments
 from vlm_trainer.loss import TokenLoss
@@ -35,8 +34,7 @@ def build_trainer(job: Job, model: Any, callbacks: Sequence[TrainerCallback]) ->
         callbacks: Further ones, such as the progress.
 
     Raises:
-        UsageError: A field under ``trainer:`` that SFTConfig does not have, or another loss
-            for weighted tokens.
+        UsageError: A field under ``trainer:`` that SFTConfig does not have.
     """
     inner = model.get_base_model() if hasattr(model, "get_base_model") else model
     # Qwen2.5-VL says False, and the mean of micro-batch means would be taken instead of
@@ -52,8 +50,6 @@ def build_trainer(job: Job, model: Any, callbacks: Sequence[TrainerCallback]) ->
         processing_class=AutoTokenizer.from_pretrained(job.folder),
         data_collator=None if packing else collator,
     )
-    if how.labels.is_weighted and not trainer.is_plain:
-        raise UsageError("weights of tokens want loss_type nll and no label smoothing")
     settle(trainer, job, _give_rows(trainer, job), callbacks)
     return trainer
 
