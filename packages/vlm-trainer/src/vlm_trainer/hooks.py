@@ -165,8 +165,9 @@ class ShardHooks(Trainer):  # framework hooks only; stands before a trainer of T
     def _clip_grad_norm(self, model: Any) -> Any:
         """Clip what is trained; the stock method looks for it among all weights, twice a step."""
         if self.is_fsdp_enabled or self.is_deepspeed_enabled:
-            return super()._clip_grad_norm(model)
-        trained = [weight for group in self.optimizer.param_groups for weight in group["params"]]
+            return super()._clip_grad_norm(model)  # type: ignore[no-untyped-call]
+        optimizer: Any = self.optimizer
+        trained = [weight for group in optimizer.param_groups for weight in group["params"]]
         return self.accelerator.clip_grad_norm_(trained, self.args.max_grad_norm)
 
     def prediction_step(self, model: Any, inputs: Any, *rest: Any, **options: Any) -> Any:

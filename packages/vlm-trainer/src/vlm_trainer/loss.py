@@ -75,9 +75,10 @@ def summed_nll(model: Any, inputs: Any, weights_BT: torch.Tensor | None = None) 
         weights_BT: Of the terms; 0 without a label.
     """
     if inputs["input_ids"].device.type != "cpu":
-        outputs = model(**{**inputs, "fused_lm_head": True, "use_cache": False})
-        weights = 1 if weights_BT is None else weights_BT[:, 1:].to(outputs.log_probs)
-        return -(outputs.log_probs * weights).sum()
+        log_probs: torch.Tensor = model(**inputs, fused_lm_head=True, use_cache=False).log_probs
+        if weights_BT is not None:
+            log_probs = log_probs * weights_BT[:, 1:].to(log_probs)
+        return -log_probs.sum()
     rest = {name: tensor for name, tensor in inputs.items() if name != "labels"}
     # A logit stands a place before its token. Few columns have a label: prompts and pictures none.
     columns = (inputs["labels"][:, 1:] != IGNORED).any(0).nonzero().flatten()
