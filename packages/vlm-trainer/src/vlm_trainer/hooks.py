@@ -9,14 +9,13 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
 import torch
 from datasets import Dataset
-from transformers import Trainer, TrainerCallback
+from transformers import TrainerCallback
 from transformers.trainer_callback import PrinterCallback
 
 from vlm_trainer.checkpoint import mark_whole, rotate
@@ -27,6 +26,7 @@ from vlm_trainer.errors import OutputError, RowsRefused, UsageError, VlmTrainerE
 from vlm_trainer.failures import describe_batch, disk_full, is_full
 from vlm_trainer.jobs import Job
 from vlm_trainer.launch import StopRequest
+from vlm_trainer.lean_steps import LeanSteps
 from vlm_trainer.lora import name_base
 from vlm_trainer.measures import best_of, held_out_losses, is_stopped
 from vlm_trainer.plan import steps_per_epoch
@@ -123,7 +123,7 @@ class Unsaved(TrainerCallback):  # a framework hook
     on_epoch_end = on_step_end
 
 
-class ShardHooks(Trainer):  # framework hooks only; stands before a trainer of TRL
+class ShardHooks(LeanSteps):  # framework hooks only; stands before a trainer of TRL
     """Rendered rows in a seekable order, and checkpoints that are marked whole."""
 
     order: EpochOrder
@@ -152,23 +152,10 @@ class ShardHooks(Trainer):  # framework hooks only; stands before a trainer of T
     def training_step(self, model: Any, inputs: Any, *rest: Any, **options: Any) -> Any:
         """Train on a batch; where the memory ends there, the error says how large it was."""
         try:
-            with _left_training(model):
-                return super().training_step(model, inputs, *rest, **options)
+            return super().training_step(model, inputs, *rest, **options)
         except torch.OutOfMemoryError as error:
             error.add_note(f"step {self.state.global_step + 1} had {describe_batch(inputs)}")
             raise
-
-    def floating_point_ops(self, inputs: Any) -> int:  # noqa: ARG002
-        """Count nothing: the stock method walks through all weights for a number nobody reads."""
-        return 0
-
-    def _clip_grad_norm(self, model: Any) -> Any:
-        """Clip what is trained; the stock method looks for it among all weights, twice a step."""
-        if self.is_fsdp_enabled or self.is_deepspeed_enabled:
-            return super()._clip_grad_norm(model)  # type: ignore[no-untyped-call]
-        optimizer: Any = self.optimizer
-        trained = [weight for group in optimizer.param_groups for weight in group["params"]]
-        return self.accelerator.clip_grad_norm_(trained, self.args.max_grad_norm)
 
     def prediction_step(self, model: Any, inputs: Any, *rest: Any, **options: Any) -> Any:
         """Measure a batch; a held-out row that failed on any process stops the run too."""
@@ -330,19 +317,6 @@ def raise_everywhere(error: VlmTrainerError | None, device: Any) -> None:
         error = next(one for one in found if one is not None)
     if error is not None:
         raise error
-
-
-@contextmanager
-def _left_training(model: Any) -> Iterator[None]:
-    """Spare a model that trains the walk through all its modules to be told so again."""
-    if not model.training:
-        yield
-        return
-    model.train = lambda: model
-    try:
-        yield
-    finally:
-        del model.train
 
 
 def _without_worker(error: VlmTrainerError) -> VlmTrainerError:
