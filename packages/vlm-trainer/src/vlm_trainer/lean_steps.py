@@ -1,7 +1,7 @@
 """Steps without the walks through all weights that the stock trainer takes beside them.
 
-A walk costs as much Python as a model has modules, whatever its size: about a millisecond for
-every 150 weights and step, three or four times a step.
+A walk costs Python for each module, however small: two to five milliseconds for a thousand weights,
+four times a step. Only the last one stays, which sets gradients to None.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from transformers import Trainer
 
 
 class LeanSteps(Trainer):  # framework hooks only; stands before a trainer of TRL
-    """The same steps, to the last bit of every weight but the order in which norms are added."""
+    """The same steps; only the norms of gradients are added up in another order."""
 
     def training_step(self, model: Any, inputs: Any, *rest: Any, **options: Any) -> Any:
         """Train on a batch; a model that trains already is not told so again."""
