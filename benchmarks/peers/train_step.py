@@ -1,71 +1,137 @@
-"""Training steps without our trainer: a bare loop over our batches, or TRL with all its own.
+"""Training steps that are timed: a bare loop, our trainer, or TRL with all its own.
 
-    python train_step.py bare|trl MODEL DATA STEPS BATCH
+    python train_step.py bare|lean|ours|trl MODEL DATA STEPS BATCH REPORT
 
-Both put the same LoRA on the same model, in float32 on a CPU, with AdamW and clipping. The bare
-loop renders and collates rows as our trainer does; TRL gets rows decoded by datasets, its own
-collator for pictures and the processor of transformers.
+All put the same LoRA on the same model, in float32 on a CPU, with AdamW, clipping and a line of
+metrics every ten steps. The bare loop takes the very batches that our trainer takes, in its order,
+and the model's own loss; `lean` is the same loop with our loss. TRL gets rows decoded by datasets,
+its own collator for pictures and the processor of transformers. REPORT gets the CPU seconds at the
+end of each step.
 """
 
 from __future__ import annotations
 
+import json
+import os
 import sys
-from itertools import cycle, islice
+import time
+from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import torch
-from transformers import AutoModelForImageTextToText
+from transformers import TrainerCallback, set_seed
 
-from vlm_trainer.chat import read_chat
-from vlm_trainer.config import LoraOptions
+from vlm_trainer.base_model import find_base
+from vlm_trainer.launch import find_processes, stop_request
 from vlm_trainer.lora import add_adapter
-from vlm_trainer.model import quiet_libraries
-from vlm_trainer.processor import read_rule
+from vlm_trainer.loss import summed_nll
+from vlm_trainer.model import load_model, quiet_libraries
+from vlm_trainer.prepared import Prepared
+from vlm_trainer.run import make_trainer, prepare
+from vlm_trainer.settings import read_config
 
-PIXELS = {"min_pixels": 3136, "max_pixels": 1_003_520}
+
+class Clock(TrainerCallback):
+    """CPU seconds of this process at the end of each step."""
+
+    def __init__(self) -> None:
+        self.seconds: list[float] = []
+
+    def on_step_end(self, *_: Any, **__: Any) -> None:
+        self.seconds.append(time.process_time())
 
 
-def bare(model: Any, folder: Path, data: Path, steps: int, batch: int) -> None:
-    from vlm_trainer.collate import collate
-    from vlm_trainer.data import RenderedRows, ShardSet, find_split
-    from vlm_trainer.lengths import Measure
+def run(folder: Path, data: Path, steps: int, batch: int) -> Prepared:
+    """Return what all three train."""
+    given = {
+        "model_name_or_path": str(folder), "data": str(data), "max_steps": steps,
+        "output_dir": str(data.with_name("out")), "use_cpu": True, "save_steps": 100_000,
+        "per_device_train_batch_size": batch, "gradient_accumulation_steps": 1,
+        "min_pixels": 3136, "max_pixels": 1_003_520,
+    }  # fmt: skip
+    return prepare(read_config(None, given), find_processes(os.environ, 1))
 
-    chat = read_chat(folder, reads_pictures=True)
-    how = Measure(chat, read_rule(folder, **PIXELS))
-    shards = ShardSet(find_split(data, "train"))
-    rows = RenderedRows(shards, range(len(shards)), how)
-    order = cycle(range(len(rows)))
+
+def adapted(prepared: Prepared) -> Any:
+    """Return the model that our trainer would train."""
+    model = load_model(find_base(prepared.config.model.model_name_or_path), dtype="float32")
+    set_seed(prepared.config.schedule.seed)
+    return add_adapter(model, prepared.config.lora)
+
+
+def bare(prepared: Prepared, clock: Clock, *, lean: bool = False) -> None:
+    model, schedule = adapted(prepared), prepared.config.schedule
     weights = [weight for weight in model.parameters() if weight.requires_grad]
-    optimizer = torch.optim.AdamW(weights, lr=2e-5, weight_decay=0.0)
+    optimizer = torch.optim.AdamW(weights, lr=schedule.learning_rate, weight_decay=0.0, fused=True)
     model.train()
-    for _ in range(steps):
-        chosen = [rows[index] for index in islice(order, batch)]
-        model(**collate(chosen, chat.pad_id, chat.image_token_id)).loss.backward()
+    total, batches = torch.zeros(()), batches_of(prepared)
+    for step in range(1, schedule.max_steps + 1):
+        loss = lean_loss(model, next(batches)) if lean else model(**next(batches)).loss
+        loss.backward()
+        total += loss.detach()
         torch.nn.utils.clip_grad_norm_(weights, 1.0)
         optimizer.step()
         optimizer.zero_grad()
+        if step % 10 == 0:
+            print(step, total.item() / step)
+        clock.on_step_end()
 
 
-def with_trl(model: Any, folder: Path, data: Path, steps: int, batch: int) -> None:
+def lean_loss(model: Any, batch: Any) -> Any:
+    """Take the loss of the columns that have a label, as our trainer does."""
+    tokens = (batch["labels"][:, 1:] != -100).sum()
+    return summed_nll(model, batch) / tokens
+
+
+def batches_of(prepared: Prepared) -> Iterator[Any]:
+    from vlm_trainer.collate import collate
+    from vlm_trainer.data import RenderedRows, ShardSet
+    from vlm_trainer.epochs import epochs_of
+
+    config, chat = prepared.config, prepared.how.chat
+    rows = RenderedRows(ShardSet(prepared.split), prepared.lengths.rows.tolist(), prepared.how)
+    order, size = (
+        epochs_of(config, prepared.lengths, 1),
+        config.schedule.per_device_train_batch_size,
+    )
+    for epoch in range(config.schedule.max_steps):
+        places = order.shown(epoch).rows.tolist()
+        for start in range(0, len(places), size):
+            chosen = [rows[place] for place in places[start : start + size]]
+            yield collate(chosen, chat.pad_id, chat.image_token_id)
+
+
+def ours(prepared: Prepared, clock: Clock) -> None:
+    from vlm_trainer.progress import Progress
+
+    folder = Path(prepared.config.output.output_dir)
+    with stop_request(os.environ) as stop:
+        make_trainer(prepared, stop, [Progress(folder, print), clock], print).train()
+
+
+def trl(prepared: Prepared, clock: Clock) -> None:
     from datasets import load_dataset
     from trl import SFTConfig, SFTTrainer
 
     from vlm_trainer.hf_processor import load_processor
 
-    processor = load_processor(folder)
-    processor.image_processor.size = {
-        "shortest_edge": PIXELS["min_pixels"],
-        "longest_edge": PIXELS["max_pixels"],
-    }
-    rows = load_dataset("parquet", data_files=str(data / "data" / "train-*.parquet"), split="train")
+    config = prepared.config
+    processor = load_processor(Path(config.model.model_name_or_path))
+    limits = config.model.min_pixels, config.model.max_pixels
+    processor.image_processor.size = dict(
+        zip(("shortest_edge", "longest_edge"), limits, strict=True)
+    )
+    files = [str(prepared.split.folder / name) for name, _ in prepared.split.files]
+    rows = load_dataset("parquet", data_files=files, split="train")
     arguments = SFTConfig(
-        output_dir=str(data / "trl"),
-        max_steps=steps,
-        per_device_train_batch_size=batch,
+        output_dir=config.output.output_dir,
+        max_steps=config.schedule.max_steps,
+        per_device_train_batch_size=config.schedule.per_device_train_batch_size,
         assistant_only_loss=True,
         max_length=None,
-        learning_rate=2e-5,
+        learning_rate=config.schedule.learning_rate,
         bf16=False,
         gradient_checkpointing=False,
         use_cpu=True,
@@ -74,18 +140,26 @@ def with_trl(model: Any, folder: Path, data: Path, steps: int, batch: int) -> No
         disable_tqdm=True,
         dataloader_pin_memory=False,
     )
-    keep = rows.select_columns(["messages", "images"])
-    SFTTrainer(model, args=arguments, train_dataset=keep, processing_class=processor).train()
+    trainer = SFTTrainer(
+        adapted(prepared),
+        args=arguments,
+        train_dataset=rows.select_columns(["messages", "images"]),
+        processing_class=processor,
+        callbacks=[clock],
+    )
+    trainer.train()
 
 
 def main() -> None:
-    kind, model, data, steps, batch = sys.argv[1:]
-    torch.manual_seed(42)
+    kind, model, data, steps, batch, report = sys.argv[1:]
+    clock = Clock()
     with quiet_libraries():
-        base = AutoModelForImageTextToText.from_pretrained(model, dtype=torch.float32)
-        adapted = add_adapter(base, LoraOptions())
-        run = {"bare": bare, "trl": with_trl}[kind]
-        run(adapted, Path(model), Path(data), int(steps), int(batch))
+        prepared = run(Path(model), Path(data), int(steps), int(batch))
+        Path(prepared.config.output.output_dir).mkdir(exist_ok=True)
+        {"bare": bare, "lean": partial(bare, lean=True), "ours": ours, "trl": trl}[kind](
+            prepared, clock
+        )
+    Path(report).write_text(json.dumps(clock.seconds))
 
 
 if __name__ == "__main__":

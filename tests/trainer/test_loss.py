@@ -1,4 +1,4 @@
-"""Tokens that count less do so in the loss that is trained, and a weight of 1 changes no bit."""
+"""The loss is TRL's; tokens that count less do so in it, and a weight of 1 changes no bit."""
 
 from __future__ import annotations
 
@@ -15,9 +15,10 @@ from vlm_trainer.chat import read_chat
 from vlm_trainer.collate import collate
 from vlm_trainer.conversation import from_columns
 from vlm_trainer.labels import LabelRule
+from vlm_trainer.launch import find_processes, stop_request
 from vlm_trainer.order import permutation
 from vlm_trainer.render import render
-from vlm_trainer.run import train
+from vlm_trainer.run import make_trainer, prepare, train
 from vlm_trainer.settings import read_config
 from vlm_trainer.sizes import PixelRule
 
@@ -57,6 +58,23 @@ def fit(
         return lines, (output / "adapter_model.safetensors").read_bytes()
 
     return run
+
+
+@pytest.fixture(scope="module")
+def trainer(
+    forms: tuple[Path, list[Any]], tiny_folder: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Any:
+    """A trainer of ours on the rows of forms, before its first step."""
+    from vlm_trainer.model import quiet_libraries
+
+    given = {
+        "model_name_or_path": str(tiny_folder), "data": str(forms[0]), "use_cpu": True,
+        "output_dir": str(tmp_path_factory.mktemp("run") / "out"), "lora_dropout": 0.0,
+        "lora_scope": "language,merger,vision",
+    }  # fmt: skip
+    prepared = prepare(read_config(None, given), find_processes({}, 1))
+    with quiet_libraries(), stop_request({}) as stop:
+        return make_trainer(prepared, stop, [], lambda _line: None)
 
 
 def values(lines: list[dict[str, Any]], name: str) -> list[float]:
@@ -123,3 +141,61 @@ def test_weights_of_the_flags_are_in_the_loss_and_in_what_is_measured(
     measured = weighted_mean(tiny_folder, flagged[:5], LabelRule("flags"))
     assert values(lines, "loss")[0] == pytest.approx(expected, abs=1e-4)
     assert values(lines, "eval_loss") == pytest.approx([measured] * 2, abs=1e-4)
+
+
+def gradients(model: Any, loss: torch.Tensor) -> dict[str, torch.Tensor]:
+    model.zero_grad()
+    loss.backward()
+    return {name: w.grad.clone() for name, w in model.named_parameters() if w.grad is not None}
+
+
+@pytest.mark.parametrize("tokens", [None, 400])
+@pytest.mark.parametrize("rows_of_batch", [[0, 1, 2, 3, 4, 5, 6, 7], [3], [0, 1]])
+def test_loss_and_gradients_are_those_of_trl(
+    trainer: Any, rows_of_batch: list[int], tokens: int | None
+) -> None:
+    from trl import SFTTrainer
+
+    batch = trainer.data_collator([trainer.train_dataset[row] for row in rows_of_batch])
+    model = trainer.model.train()
+    ours = trainer.compute_loss(model, dict(batch), num_items_in_batch=tokens)
+    theirs = SFTTrainer.compute_loss(trainer, model, dict(batch), num_items_in_batch=tokens)
+
+    assert ours.item() == pytest.approx(theirs.item(), rel=1e-6)
+    found, expected = gradients(model, ours), gradients(model, theirs)
+    assert found.keys() == expected.keys()
+    assert len(found) > 40
+    for name, gradient in found.items():
+        torch.testing.assert_close(gradient, expected[name], atol=1e-6, rtol=1e-4)
+
+
+def test_a_batch_without_a_label_has_no_loss_and_a_gradient_of_zero(trainer: Any) -> None:
+    batch = dict(trainer.data_collator([trainer.train_dataset[0]]))
+    batch["labels"] = torch.full_like(batch["labels"], -100)
+
+    loss = trainer.compute_loss(trainer.model.train(), batch, num_items_in_batch=torch.tensor(7))
+
+    assert loss.item() == 0.0
+    found = gradients(trainer.model, loss)
+    assert found
+    assert not any(gradient.any() for gradient in found.values())
+
+
+def test_what_nobody_reads_is_taken_only_with_a_loss_that_only_trl_takes(fit: Any) -> None:
+    plain, _ = fit(max_steps=1)
+    asked, _ = fit(max_steps=1, trainer={"loss_type": "dft"})
+
+    assert not {"entropy", "mean_token_accuracy"} & {name for line in plain for name in line}
+    assert {"entropy", "mean_token_accuracy"} < set(asked[0])
+    assert values(asked, "loss")[0] < values(plain, "loss")[0]
+
+
+def test_gradients_are_clipped_to_the_norm_asked_for(fit: Any) -> None:
+    from safetensors.torch import load
+
+    one_step = {"max_steps": 1, "learning_rate": 1.0, "max_grad_norm": 1e-3}
+    lines, adapter = fit(**one_step, trainer={"optim": "sgd"})
+
+    moved = [value for name, value in load(adapter).items() if "lora_B" in name]  # from 0
+    assert values(lines, "grad_norm")[0] > 1e-3
+    assert torch.stack([w.norm() for w in moved]).norm().item() == pytest.approx(1e-3, rel=1e-3)

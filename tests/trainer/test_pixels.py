@@ -41,6 +41,14 @@ def test_patches_equal_those_of_the_hf_processor(width: int, height: int, seed: 
     assert np.abs(patches.values_PD - expected["pixel_values"]).max() < 1e-5
 
 
+def test_a_picture_is_kept_in_bytes_until_it_has_a_place_in_a_batch() -> None:
+    cut = cut_patches(Image.new("RGB", (56, 84), (255, 0, 0)), PixelRule())
+
+    assert (cut.bytes_PN.dtype, cut.bytes_PN.shape, cut.grid) == (np.uint8, (24, 588), (1, 6, 4))
+    assert 8 * cut.bytes_PN.nbytes == cut.values_PD.nbytes
+    assert cut.values_PD.shape == (24, cut.values) == (24, 1176)
+
+
 def test_real_photographs_equal_those_of_the_hf_processor(photos: list[bytes]) -> None:
     for photo in photos:
         image = open_image(photo)

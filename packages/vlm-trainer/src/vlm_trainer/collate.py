@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from vlm_trainer.errors import Reason, RowError
+from vlm_trainer.pixels import Patches
 from vlm_trainer.render import IGNORED, Rendered
 
 if TYPE_CHECKING:
@@ -82,18 +83,28 @@ def image_tensors(
     rendered: Sequence[Rendered], input_ids_BT: torch.Tensor, image_token_id: int | None
 ) -> dict[str, torch.Tensor]:
     """Return the three image entries of a batch, or none when it has no picture."""
-    import numpy as np
     import torch
 
     images = [image for row in rendered for image in row.images]
     if not images:
         return {}
-    values_PD = np.concatenate([image.values_PD for image in images])
     return {
-        "pixel_values": torch.from_numpy(values_PD),
+        "pixel_values": pixel_values(images),
         "image_grid_thw": torch.tensor([image.grid for image in images], dtype=torch.int64),
         "mm_token_type_ids": torch.eq(input_ids_BT, image_token_id or 0).long(),
     }
+
+
+def pixel_values(images: Sequence[Patches]) -> torch.Tensor:
+    """Return the values of at least one picture, one after the other."""
+    import numpy as np
+    import torch
+
+    ends = np.cumsum([len(image.bytes_PN) for image in images])
+    values_PD = np.empty((ends[-1], images[0].values), np.float32)
+    for image, part_PD in zip(images, np.split(values_PD, ends[:-1]), strict=True):
+        image.write_into(part_PD)
+    return torch.from_numpy(values_PD)
 
 
 def _stacked(

@@ -26,6 +26,7 @@ from vlm_trainer.errors import OutputError, RowsRefused, VlmTrainerError
 from vlm_trainer.failures import describe_batch, disk_full, is_full
 from vlm_trainer.jobs import Job
 from vlm_trainer.launch import StopRequest
+from vlm_trainer.lean_steps import LeanSteps
 from vlm_trainer.lora import name_base
 from vlm_trainer.measures import best_of, held_out_losses, is_stopped
 from vlm_trainer.plan import steps_per_epoch
@@ -126,7 +127,7 @@ class Unsaved(TrainerCallback):  # a framework hook
     on_epoch_end = on_step_end
 
 
-class ShardHooks(PositionHooks):  # framework hooks only; stands before a trainer of TRL
+class ShardHooks(PositionHooks, LeanSteps):  # framework hooks only; before a trainer of TRL
     """Rendered rows in a seekable order, and checkpoints that are marked whole."""
 
     order: EpochOrder

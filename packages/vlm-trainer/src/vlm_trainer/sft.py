@@ -1,6 +1,6 @@
 """TRL's SFTTrainer with our rows, our order, our labels and our checkpoints.
 
-The loss over trained positions alone is TRL's; `vlm_trainer.hooks` holds what is not.
+The loss is TRL's, taken in `vlm_trainer.loss`; `vlm_trainer.hooks` holds what is not TRL's.
 """
 
 from __future__ import annotations
@@ -17,11 +17,11 @@ from vlm_trainer.data import RenderedRows
 from vlm_trainer.epochs import Epochs
 from vlm_trainer.hooks import EpochOrder, ShardHooks, placeholder, settle
 from vlm_trainer.jobs import Job, collate_rows, make_arguments
-from vlm_trainer.loss import WeightedLoss
+from vlm_trainer.loss import TokenLoss
 from vlm_trainer.render import Rendered
 
 
-class ShardTrainer(WeightedLoss, ShardHooks, SFTTrainer):  # framework hooks only
+class ShardTrainer(TokenLoss, ShardHooks, SFTTrainer):  # framework hooks only
     """SFTTrainer that takes rendered rows in a seekable order and marks whole checkpoints."""
 
 
