@@ -85,7 +85,8 @@ class BlockCache:
             try:
                 self._reserve(file, block.size)
                 _write(file, block)
-                part.rename(path)
+                with _locked(self.folder / "lock"):  # who counts sees one name of it
+                    part.rename(path)
             except BaseException:
                 part.unlink(missing_ok=True)
                 raise

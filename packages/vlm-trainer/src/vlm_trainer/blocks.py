@@ -214,7 +214,8 @@ def _metadata(tail: bytes) -> Any:
 def _table(file: Extract, metadata: Any, number: int, columns: Sequence[str] | None = None) -> Any:
     import pyarrow.parquet as pq
 
-    with pq.ParquetFile(file, metadata=metadata) as parquet:
+    # Without pre_buffer it reads column by column, and none of the holes between.
+    with pq.ParquetFile(file, metadata=metadata, pre_buffer=False) as parquet:
         return parquet.read_row_group(number, columns=columns)
 
 

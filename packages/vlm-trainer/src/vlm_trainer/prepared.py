@@ -18,7 +18,7 @@ from vlm_trainer.memory import memory_of
 from vlm_trainer.outlook import cost_lines, seconds_at, time_line, training_of
 from vlm_trainer.plan import TrainPlan, plan_lines
 from vlm_trainer.reserve import Reserve
-from vlm_trainer.windows import MIB
+from vlm_trainer.windows import MIB, stream_line
 
 CACHE = ".stream"
 
@@ -59,7 +59,9 @@ class Prepared:
 
     def lines(self, tokens_per_s: float | None = None) -> list[str]:
         """Say the run to a person, and its time at a rate."""
-        more = self.reserve.lines() if self.reserve else []
+        windows = [self.lengths.windows, *(part.windows for part in self.lengths.parts)]
+        more = [stream_line(one) for one in windows if one is not None]
+        more += self.reserve.lines() if self.reserve else []
         base = read_json(self.base.folder / "config.json")
         more += cost_lines(self.config, self.lengths, base, self.processes.count)
         more += [time_line(self.plan, tokens_per_s)] if tokens_per_s else []

@@ -84,6 +84,15 @@ def windows_of(shards: Sequence[Blocks], most_bytes: int, rows: int) -> Windows:
     return Windows(starts[: used + 1], sizes[:used], most_bytes)
 
 
+def stream_line(windows: Windows) -> str:
+    """Say to a person how a folder is streamed."""
+    return (
+        f"stream  {windows.starts[-1]:,} rows in {len(windows.sizes):,} row groups, "
+        f"{windows.sizes.sum() / MIB:,.3g} MiB, shuffled in windows of "
+        f"{windows.most_bytes / MIB:,.3g} MiB"
+    )
+
+
 def check_fits(windows: Windows, where: str, cache_mib: int) -> None:
     """Refuse row groups that the cache cannot hold beside those fetched ahead.
 
