@@ -101,6 +101,35 @@ def test_a_killed_stream_ends_in_the_bytes_of_an_undisturbed_one(tmp_path: Path)
     assert not (cut / ".stream").exists()
 
 
+def test_pairs_mixes_and_changed_pictures_are_streamed_as_well(tmp_path: Path) -> None:
+    for name, rows, layout in (
+        ("noise", noise_rows(24), "conversation"),
+        ("few", noise_rows(3), "conversation"),
+        ("digits", BUILD["digit_rows"](range(8)), "conversation"),
+        ("pairs", BUILD["shade_pairs"](range(12)), "pair"),
+    ):
+        BUILD["write_import"](tmp_path / name, {"train": rows}, layout=layout, group=3)
+    at = f"file://{tmp_path}"
+
+    run = start(
+        tmp_path,
+        f"--data {at}/noise --dry-run --output-dir dry",
+        f"--data {at}/pairs --augment mild --max-steps 4 --output-dir pairs-run",
+        f"--data digits --mix {at}/noise=0.5 --mix {at}/few=2 --group-by-length --output-dir mixed",
+    )
+    _, said = run.communicate(timeout=240)
+
+    assert run.returncode == 0, said[-3000:]
+    assert "dry run: a step on the 4 longest rows" in said
+    assert not (tmp_path / "dry").exists()
+    assert "method  dpo" in said
+    assert f"mix     digits: 8 an epoch of 8 rows\n        {at}/noise: 12 an epoch of 24" in said
+    assert said.count("MiB, shuffled in windows of 0.25 MiB") == 2
+    for name in ("pairs-run", "mixed"):
+        assert (tmp_path / name / "adapter_model.safetensors").exists()
+    assert "file://" not in (tmp_path / "mixed" / "README.md").read_text()
+
+
 def test_two_processes_learn_from_a_stream_what_one_does(tmp_path: Path) -> None:
     from vlm_trainer.tiny import write_tiny
 

@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 from vlm_trainer.addresses import Address, shown
 from vlm_trainer.errors import SourceError, UsageError
 
-WAITS_S = (1.0, 2.0, 4.0, 8.0)  # between tries, beside the backend's own
+WAITS_S = (1.0, 2.0, 4.0, 8.0, 16.0)  # between tries, beside the backend's own
 WORDS_CHARS = 160  # of what a backend says; some quote whole answers
 T = TypeVar("T")
 
