@@ -37,12 +37,12 @@ def noise_rows(count: int) -> list[dict[str, Any]]:
     return made
 
 
-def start(folder: Path, *commands: str) -> subprocess.Popen[str]:
+def start(folder: Path, *commands: str, **environment: str) -> subprocess.Popen[str]:
     """Run commands one after the other in one new process."""
     return subprocess.Popen(
         [sys.executable, "-c", IN_TURN, *(f"{FLAGS} {command}" for command in commands)],
         cwd=folder,
-        env={**os.environ, "OMP_NUM_THREADS": "1", "PYTHONUNBUFFERED": "1"},
+        env={**os.environ, "OMP_NUM_THREADS": "1", "PYTHONUNBUFFERED": "1", **environment},
         stderr=subprocess.PIPE,
         text=True,
     )
@@ -178,3 +178,33 @@ def test_a_shard_that_goes_away_stops_the_run_with_a_checkpoint_and_it_goes_on(
     _, said = again.communicate(timeout=120)
     assert again.returncode == 0, said[-3000:]
     assert "going on from" in said
+
+
+def test_a_run_streams_from_the_hub_in_its_data_workers_and_over_what_fails_there(
+    tmp_path: Path, hub: Any
+) -> None:
+    folder = BUILD["write_import"](tmp_path / "noise", {"train": noise_rows(24)}, group=4)
+    files = {
+        path.relative_to(folder).as_posix(): path.read_bytes()
+        for path in folder.rglob("*")
+        if path.is_file()
+    }
+    hub.add("me/noise", files)
+    command = "--data {} --dataloader-num-workers 2 --output-dir {}"
+    hub.large = lambda n: "503" if n == 3 else None
+    hub.cuts = 1
+
+    environment = {**hub.env, "HF_HOME": str(tmp_path / "hf-home")}
+    run = start(
+        tmp_path,
+        command.format("hf://datasets/me/noise@main", "far"),
+        command.format(f"file://{folder}", "near"),
+        **environment,
+    )
+    _, said = run.communicate(timeout=240)
+
+    assert run.returncode == 0, said[-3000:]
+    name = "adapter_model.safetensors"
+    assert (tmp_path / "far" / name).read_bytes() == (tmp_path / "near" / name).read_bytes()
+    # A read is a request and what it is sent on to: nothing is looked up again.
+    assert sum("/api/" in path for path in hub.asked) <= 6

@@ -436,12 +436,10 @@ def test_an_evaluation_of_what_lies_elsewhere_gives_the_figures_of_the_folder(
 ) -> None:
     from vlm_trainer.evaluate import EvaluateConfig, evaluate
 
-    model: dict[str, Any] = {
-        "model_name_or_path": str(tiny_folder),
-        "use_cpu": True,
-        "max_new_tokens": 2,
-    }
-    here, there = (evaluate(EvaluateConfig(data, **model)) for data in (digits, elsewhere(digits)))
+    model: dict[str, Any] = {"model_name_or_path": str(tiny_folder), "max_new_tokens": 2}
+    configs = [EvaluateConfig(data, use_cpu=True, **model) for data in (digits, elsewhere(digits))]
+
+    here, there = map(evaluate, configs)
 
     assert replace(there, seconds=0.0) == replace(here, seconds=0.0)
     assert here.rows == 8
