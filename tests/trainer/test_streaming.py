@@ -5,7 +5,9 @@ from __future__ import annotations
 import fcntl
 import json
 import pickle
+import resource
 import threading
+import time
 from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -25,6 +27,7 @@ from vlm_trainer.block_cache import BlockCache
 from vlm_trainer.blocks import Block
 from vlm_trainer.data import RenderedRows, ShardSet, Split, find_split, joined_split, method_of
 from vlm_trainer.errors import Refused, SourceError, UsageError
+from vlm_trainer.failures import is_full
 from vlm_trainer.lengths import Measure
 from vlm_trainer.shares import NO_ROW
 from vlm_trainer.sizes import PixelRule
@@ -188,6 +191,28 @@ def test_an_epoch_fetches_each_group_once_and_the_cache_stays_within_its_bounds(
     assert not cache.folder.exists()
 
 
+def test_groups_are_fetched_before_a_row_is_read_as_far_as_there_is_room(
+    noise: Path, tmp_path: Path, chat: Any
+) -> None:
+    split = find_split(elsewhere(noise), "train")
+    cache = BlockCache(tmp_path / "cache", 700_000)  # 4 groups of 160 kB
+    order = in_order(split, cache, Measure(chat, PixelRule()))
+
+    places = iter(order)
+    first = next(places)
+    for _ in range(500):
+        if len(list(cache.folder.glob("*.block"))) == 4:
+            break
+        time.sleep(0.01)
+
+    (blocks,) = split.blocks.values()
+    kept = {path.stem for path in cache.folder.glob("*.block")}
+    ahead = dict.fromkeys(place // 4 for place in order.order)
+    assert kept == {Block(blocks, number).key for number in list(ahead)[:4]}
+    assert first // 4 in list(ahead)[:1]
+    order.stop()
+
+
 def test_entering_an_epoch_fetches_nothing_of_what_was_seen(
     noise: Path, tmp_path: Path, chat: Any
 ) -> None:
@@ -262,6 +287,22 @@ def test_what_a_killed_process_left_half_fetched_makes_room(noise: Path, tmp_pat
 
     assert Block(blocks, 2).read(content).num_rows == 4
     assert [path.name for path in tmp_path.glob("*.*")] == [f"{Block(blocks, 2).key}.block"]
+
+
+def test_a_full_disk_is_said_and_leaves_nothing_half(noise: Path, tmp_path: Path) -> None:
+    (blocks,) = find_split(elsewhere(noise), "train").blocks.values()
+    cache, block = BlockCache(tmp_path, 10**6), Block(blocks, 0)
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (50_000, hard))
+    try:
+        with pytest.raises(OSError, match="File too large") as caught:
+            cache.content(block)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+    assert is_full(caught.value)
+    assert list(tmp_path.glob("*.*")) == []
+    assert block.read(cache.content(block)).num_rows == 4
 
 
 def test_bytes_lost_in_the_cache_are_fetched_again(noise: Path, tmp_path: Path) -> None:
