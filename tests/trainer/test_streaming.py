@@ -22,7 +22,7 @@ from fsspec.implementations.local import LocalFileSystem
 
 from vlm_trainer import remote
 from vlm_trainer.addresses import Address, place_of
-from vlm_trainer.ahead import AheadOrder
+from vlm_trainer.ahead import AheadOrder, uses_of
 from vlm_trainer.block_cache import BlockCache
 from vlm_trainer.blocks import Block
 from vlm_trainer.data import RenderedRows, ShardSet, Split, find_split, joined_split, method_of
@@ -248,6 +248,19 @@ def test_places_of_no_row_and_rows_that_lie_here_are_not_fetched(
     order.stop()
     assert rows.shards.get(30).id == "n6"
     assert len(list(cache.folder.glob("*.block"))) == 1
+
+
+def test_a_group_that_comes_again_in_an_epoch_is_let_go_between(noise: Path) -> None:
+    split = find_split(elsewhere(noise), "train")
+    windows = windows_of(list(split.blocks.values()), 500_000, split.rows)
+    rows = [*windows.order(0, 42).tolist(), *windows.order(1, 42).tolist()]
+
+    uses = uses_of(ShardSet(split), rows)
+
+    assert sorted(use.block.number for use in uses) == sorted([*range(12)] * 2)
+    assert max(use.last - use.first for use in uses) < 3 * 4
+    assert [use.first for use in uses] == sorted(use.first for use in uses)
+    assert uses_of(ShardSet(split), [NO_ROW, NO_ROW]) == uses_of(ShardSet(split), []) == []
 
 
 def test_several_readers_fetch_a_group_once_and_never_hold_more_than_the_cache(

@@ -12,13 +12,16 @@ import threading
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from vlm_trainer.block_cache import BlockCache
 from vlm_trainer.blocks import Block
 from vlm_trainer.data import RenderedRows, ShardSet, Showing
 from vlm_trainer.errors import VlmTrainerError
 from vlm_trainer.shares import NO_ROW
+
+if TYPE_CHECKING:
+    import numpy as np
 
 FETCHERS = 4
 
@@ -50,14 +53,34 @@ def uses_of(shards: ShardSet, rows: Sequence[int]) -> list[Use]:
     asked = np.asarray(rows, dtype=np.int64)
     places = np.flatnonzero(asked != NO_ROW)
     numbers = np.searchsorted(starts, asked[places], side="right") - 1
+    # A row that comes again comes in another window: its group is fetched for each.
+    numbers += len(blocks) * _times_before(asked[places])
     found, first = np.unique(numbers, return_index=True)
     last = len(numbers) - 1 - np.unique(numbers[::-1], return_index=True)[1]
     spans = zip(places[first].tolist(), places[last].tolist(), found.tolist(), strict=True)
     return [
         Use(start, end, block)
         for start, end, number in sorted(spans)
-        if (block := blocks[number]) is not None
+        if (block := blocks[number % len(blocks)]) is not None
     ]
+
+
+def _times_before(rows: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+    """Count for each place how often its row came before.
+
+    Example:
+        >>> import numpy as np
+        >>> _times_before(np.array([7, 3, 7, 7, 3])).tolist()
+        [0, 0, 1, 2, 1]
+    """
+    import numpy as np
+
+    order = np.argsort(rows, kind="stable")
+    begins = np.flatnonzero(np.diff(rows[order], prepend=-1))
+    lengths = np.diff(begins, append=len(rows))
+    times = np.empty_like(order)
+    times[order] = np.arange(len(rows)) - np.repeat(begins, lengths)
+    return times
 
 
 class Fetching:
@@ -83,9 +106,10 @@ class Fetching:
         with self._moved:
             self._place = place
             while self._held and self._held[0][0] + self._slack < place:
-                block = heapq.heappop(self._held)[2]
+                _, key, block = heapq.heappop(self._held)
                 self._bytes -= block.size
-                self._cache.drop(block)
+                if all(key != other for _, other, _ in self._held):
+                    self._cache.drop(block)
             self._moved.notify_all()
 
     def stop(self) -> None:

@@ -149,7 +149,10 @@ def model_options(command: Callable[..., None]) -> Callable[..., None]:
 
 
 @cli.command("evaluate", context_settings=DASHES)
-@click.option("--data", type=place_of, required=True, help="Folder of an import, or its address.")
+@click.option(
+    "--data", type=place_of, metavar="FOLDER", required=True,
+    help="Folder of an import, or its address.",
+)  # fmt: skip
 @click.option("--split", default="test", show_default=True, help="Held-out split.")
 @click.option("--limit", type=COUNT, help="First so many rows.")
 @click.option("--batch-size", type=COUNT, default=32, show_default=True)
