@@ -31,6 +31,7 @@ HEAVY = {
         "accelerate",
         "bitsandbytes",
         "datasets",
+        "fsspec",
         "numpy",
         "pandas",
         "peft",

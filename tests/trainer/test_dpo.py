@@ -76,11 +76,11 @@ def make_trainer(data: Path, output: Path, **options: Any) -> tuple[Any, Any]:
     from vlm_trainer.launch import Processes, StopRequest
     from vlm_trainer.lora import add_adapter
     from vlm_trainer.model import find_hardware, load_model, quiet_libraries
-    from vlm_trainer.run import RenderedRows, ShardSet, find_base, prepare
+    from vlm_trainer.run import find_base, prepare
 
     prepared = prepare(config(data, output, **options), Processes())
     base = find_base("tiny")
-    rows = RenderedRows(ShardSet(prepared.split), prepared.lengths.rows.tolist(), prepared.how)
+    rows = prepared.rows(None)
     hardware = find_hardware(use_cpu=True)
     epochs = epochs_of(prepared.config, prepared.lengths, 1)
     stop = StopRequest(watch_parent=False)

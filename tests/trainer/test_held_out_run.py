@@ -11,11 +11,12 @@ from typing import Any
 import pytest
 
 from vlm_trainer.config import TrainConfig
+from vlm_trainer.data import ShardSet, find_split
 from vlm_trainer.errors import OutputError, RowsRefused, UsageError
 from vlm_trainer.held_out import contents_of
 from vlm_trainer.launch import Processes
 from vlm_trainer.reserve import NOTE, chosen_rows
-from vlm_trainer.run import ShardSet, find_split, prepare, train
+from vlm_trainer.run import prepare, train
 from vlm_trainer.settings import read_config
 
 ADAPTER = "adapter_model.safetensors"

@@ -185,8 +185,9 @@ def test_a_row_left_out_since_the_checkpoint_does_not_repeat_an_epoch() -> None:
     from types import SimpleNamespace
 
     from vlm_trainer.epochs import Epochs
-    from vlm_trainer.hooks import EpochOrder, StepHooks
+    from vlm_trainer.hooks import StepHooks
     from vlm_trainer.launch import StopRequest
+    from vlm_trainer.samplers import EpochOrder
 
     order = EpochOrder(Epochs(range(12), 13, seed=42))  # 3 steps of 4; with the 13th row 4
     args = SimpleNamespace(

@@ -162,13 +162,24 @@ def read_json(path: Path) -> dict[str, Any]:
         SourceError: The file is there and is no JSON object.
     """
     try:
-        value = json.loads(path.read_text(encoding="utf-8"))
+        content = path.read_bytes()
     except FileNotFoundError:
         return {}
+    return json_object(content, path)
+
+
+def json_object(content: bytes, where: object) -> dict[str, Any]:
+    """Read a JSON object from the bytes of a file.
+
+    Raises:
+        SourceError: They are no JSON object; names ``where`` they come from.
+    """
+    try:
+        value = json.loads(content.decode("utf-8"))
     except ValueError as error:
-        raise SourceError(f"{path}: not JSON ({error})") from error
+        raise SourceError(f"{where}: not JSON ({error})") from error
     if not isinstance(value, dict):
-        raise SourceError(f"{path}: expected a JSON object, found {type(value).__name__}")
+        raise SourceError(f"{where}: expected a JSON object, found {type(value).__name__}")
     return value
 
 

@@ -12,6 +12,7 @@ from typing import Any
 
 import click
 
+from vlm_trainer.addresses import place_of
 from vlm_trainer.config import TrainConfig, options
 from vlm_trainer.errors import VlmTrainerError
 from vlm_trainer.reporting import send_no_telemetry
@@ -151,7 +152,10 @@ def model_options(command: Callable[..., None]) -> Callable[..., None]:
 
 
 @cli.command("evaluate", context_settings=DASHES)
-@click.option("--data", type=FILE, required=True, help="Folder of an import.")
+@click.option(
+    "--data", type=place_of, metavar="FOLDER", required=True,
+    help="Folder of an import, or its address.",
+)  # fmt: skip
 @click.option("--split", default="test", show_default=True, help="Held-out split.")
 @click.option("--limit", type=COUNT, help="First so many rows.")
 @click.option("--batch-size", type=COUNT, default=32, show_default=True)

@@ -83,12 +83,16 @@ class LoraOptions:
 class DataOptions:
     """Which rows, and what happens to those that cannot be trained."""
 
-    data: str = option(str, "", "Folder of an import (manifest.json and data/*.parquet).")
+    data: str = option(
+        str, "", "Folder of an import (manifest.json and data/*.parquet), or its address, such as "
+        "s3://bucket/forms, from which it is streamed.",
+    )  # fmt: skip
     mix: tuple[str, ...] = option(
         tuple, (), "FOLDER or FOLDER=WEIGHT: a further folder, each of whose rows is shown WEIGHT "
         "times (0.5: every other time) while --data is shown once; repeatable, or several with "
         "commas (one that belongs to a name is written \\,).",
     )  # fmt: skip
+    stream_cache_mib: int = option(int, 2048, "Disk space for what is streamed, in MiB.")
     train_split: str = option(str, "train", "Split to train on.")
     eval_split: str | None = option(str, None, "Split whose loss is measured while training.")
     eval_share: float | None = option(
@@ -244,7 +248,7 @@ AT_LEAST = {  # key: smallest value
     "save_steps": 1, "save_total_limit": 1, "logging_steps": 1, "eval_steps": 1,
     "learning_rate": 0, "num_train_epochs": 0, "warmup_steps": 0, "max_grad_norm": 0,
     "weight_decay": 0, "lora_dropout": 0, "seed": 0, "json_focus": 0, "limit": 1,
-    "early_stopping": 1, "early_stopping_threshold": 0,
+    "early_stopping": 1, "early_stopping_threshold": 0, "stream_cache_mib": 1,
 }  # fmt: skip
 
 

@@ -11,22 +11,27 @@ import re
 from bisect import bisect_right
 from collections import OrderedDict
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from itertools import accumulate
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from vlm_trainer.addresses import Address, is_address
 from vlm_trainer.augment import altered
-from vlm_trainer.chat import read_json
+from vlm_trainer.block_cache import BlockCache
+from vlm_trainer.blocks import Block, Blocks, read_blocks
+from vlm_trainer.chat import json_object
 from vlm_trainer.conversation import Conversation, from_columns
 from vlm_trainer.errors import Refused, RowError, SourceError
 from vlm_trainer.lengths import Measure
 from vlm_trainer.pairs import Pair
+from vlm_trainer.remote import MissingError, read_whole
 from vlm_trainer.render import Rendered
+from vlm_trainer.shard_files import Shard, called_ahead, shard_at
 
 CACHE_BYTES = 256 * 1024**2
-HEADER_BATCH_ROWS = 1024
+MANIFEST = "manifest.json"
 SHARD_FILE = re.compile(r"data/[\w.]+-\d+-\d+\.parquet")
 SCHEMA_VERSION = 1
 LAYOUTS = {"sft": ("conversation", "answer"), "dpo": ("pair",)}
@@ -39,31 +44,40 @@ class Split:
     Args:
         folder: The OUT folder.
         name: Such as ``train``.
-        files: Shards relative to the folder, in order, with their rows.
+        files: Shards relative to the folder, or their addresses, in order, with their rows.
         manifest_sha256: Of the manifest's bytes: names the data of a run.
+        blocks: Of each shard that lies elsewhere, by its address.
     """
 
-    folder: Path
+    folder: Path | Address
     name: str
     files: tuple[tuple[str, int], ...]
     manifest_sha256: str
+    blocks: Mapping[str, Blocks] = field(default_factory=dict)
 
     @property
     def rows(self) -> int:
         """Rows of all shards."""
         return sum(rows for _, rows in self.files)
 
+    def shard(self, number: int) -> Path | Blocks:
+        """Return where a shard lies."""
+        name = self.files[number][0]
+        return self.blocks[name] if is_address(name) else Path(str(self.folder)) / name
 
-def method_of(folder: Path) -> str:
+
+def method_of(folder: Path | Address) -> str:
     """Return the method that fits the layout of a folder's shards: dpo for pairs, else sft."""
-    return "dpo" if read_json(folder / "manifest.json").get("layout") == "pair" else "sft"
+    content = _manifest_of(folder)
+    layout = json_object(content, folder / MANIFEST).get("layout") if content else None
+    return "dpo" if layout == "pair" else "sft"
 
 
-def find_split(folder: Path, name: str, method: str = "sft") -> Split:
+def find_split(folder: Path | Address, name: str, method: str = "sft") -> Split:
     """Find a split by the folder's manifest, and check that its shards are there.
 
     Args:
-        folder: What ``vlm-datakit import`` wrote.
+        folder: What ``vlm-datakit import`` wrote. Of shards at an address the footers are read.
         name: The split.
         method: What the rows are for: ``sft`` or ``dpo``.
 
@@ -72,26 +86,32 @@ def find_split(folder: Path, name: str, method: str = "sft") -> Split:
             manifest of a layout that is not the method's, no such split, a missing or short
             shard.
     """
-    path = folder / "manifest.json"
-    if not folder.is_dir():
+    path = folder / MANIFEST
+    content = _manifest_of(folder)
+    if content is None and isinstance(folder, Path) and not folder.is_dir():
         raise SourceError(f"{folder}: no such folder; --data wants the folder of an import")
-    if not path.is_file():
+    if content is None:
         raise SourceError(
             f"{folder}: no manifest.json: an import that did not finish, or no import at all; "
             "run its `vlm-datakit import` again"
         )
-    manifest = read_json(path)
+    manifest = json_object(content, path)
     splits = manifest.get("splits") or {}
     _check_layout(folder, manifest, method)
     if name not in splits:
         known = ", ".join(sorted(splits)) or "none"
         raise SourceError(f"{folder}: no split {name!r}; it has {known}")
-    digest = hashlib.sha256(path.read_bytes()).hexdigest()
+    digest = hashlib.sha256(content).hexdigest()
     try:
-        files = _checked_files(folder, splits[name]["shards"])
+        shards = _named_shards(folder, splits[name]["shards"])
     except (KeyError, TypeError) as error:
         raise SourceError(f"{path}: not the manifest of an import ({error!r})") from error
-    return Split(folder, name, files, digest)
+    if isinstance(folder, Path):
+        _check_files(folder, shards)
+        return Split(folder, name, tuple((file, rows) for file, rows, _ in shards), digest)
+    blocks = _blocks_of(folder, shards, digest)
+    files = tuple((str(folder / file), rows) for file, rows, _ in shards)
+    return Split(folder, name, files, digest, blocks)
 
 
 def joined_split(splits: Sequence[Split]) -> Split:
@@ -99,13 +119,26 @@ def joined_split(splits: Sequence[Split]) -> Split:
     first, *others = splits
     if not others:
         return first
-    files = [(str(split.folder / file), rows) for split in splits for file, rows in split.files]
+    files = [
+        (file if split.blocks else str(split.folder / file), rows)
+        for split in splits
+        for file, rows in split.files
+    ]
     digests = "".join(split.manifest_sha256 for split in splits)
     digest = hashlib.sha256(digests.encode()).hexdigest()
-    return Split(Path(), first.name, tuple(files), digest)
+    blocks = {name: found for split in splits for name, found in split.blocks.items()}
+    return Split(Path(), first.name, tuple(files), digest, blocks)
 
 
-def _check_layout(folder: Path, manifest: Mapping[str, Any], method: str) -> None:
+def _manifest_of(folder: Path | Address) -> bytes | None:
+    path = folder / MANIFEST
+    try:
+        return path.read_bytes() if isinstance(path, Path) else read_whole(path)
+    except (FileNotFoundError, IsADirectoryError, NotADirectoryError, MissingError):
+        return None
+
+
+def _check_layout(folder: Path | Address, manifest: Mapping[str, Any], method: str) -> None:
     version, layout = manifest.get("schema_version"), manifest.get("layout")
     if version != SCHEMA_VERSION:
         raise SourceError(
@@ -119,32 +152,59 @@ def _check_layout(folder: Path, manifest: Mapping[str, Any], method: str) -> Non
         )
 
 
-def _checked_files(folder: Path, shards: list[dict[str, Any]]) -> tuple[tuple[str, int], ...]:
+def _named_shards(
+    folder: Path | Address, shards: Sequence[Mapping[str, Any]]
+) -> list[tuple[str, int, int]]:
+    """Return name, rows and bytes of shards whose names are such."""
     for shard in shards:
-        file = shard["file"]
-        if not SHARD_FILE.fullmatch(file):
-            raise SourceError(f"{folder}/manifest.json: {file!r} is not the name of a shard")
+        if not SHARD_FILE.fullmatch(shard["file"]):
+            raise SourceError(f"{folder}/{MANIFEST}: {shard['file']!r} is not the name of a shard")
+    return [(shard["file"], shard["rows"], shard["bytes"]) for shard in shards]
+
+
+def _check_files(folder: Path, shards: Sequence[tuple[str, int, int]]) -> None:
+    for file, _, size in shards:
         path = folder / file
         if not path.is_file():
             raise SourceError(f"{path}: missing, though the manifest lists it; import again")
-        if path.stat().st_size != shard["bytes"]:
+        if path.stat().st_size != size:
             raise SourceError(
-                f"{path}: {path.stat().st_size} bytes, the manifest says {shard['bytes']}; "
+                f"{path}: {path.stat().st_size} bytes, the manifest says {size}; "
                 "the file is damaged, import again"
             )
-    return tuple((shard["file"], shard["rows"]) for shard in shards)
+
+
+def _blocks_of(
+    folder: Address, shards: Sequence[tuple[str, int, int]], digest: str
+) -> dict[str, Blocks]:
+    keys = [hashlib.sha256(f"{digest}/{file}".encode()).hexdigest()[:16] for file, _, _ in shards]
+    calls = [
+        partial(read_blocks, folder / file, size, key)
+        for (file, _, size), key in zip(shards, keys, strict=True)
+    ]
+    found = list(called_ahead(calls))
+    for (file, rows, _), blocks in zip(shards, found, strict=True):
+        if blocks.starts[-1] != rows:
+            raise SourceError(
+                f"{folder / file}: {blocks.starts[-1]} rows, the manifest says {rows}; import again"
+            )
+    return {str(blocks.address): blocks for blocks in found}
 
 
 class ShardSet:
     """The rows of one split, by number; keeps file handles, so it must be closed.
 
     Not shared between processes: a worker opens its own (pickling drops the handles).
+
+    Args:
+        split: Its shards.
+        cache: Where row groups that lie elsewhere are kept; None for memory alone.
     """
 
-    def __init__(self, split: Split) -> None:
-        self.split = split
+    def __init__(self, split: Split, cache: BlockCache | None = None) -> None:
+        self.split, self.cache = split, cache
         self._starts = [0, *accumulate(rows for _, rows in split.files)]
-        self._opened: dict[int, tuple[Any, list[int]]] = {}
+        self._opened: dict[int, Shard] = {}
         self._groups: OrderedDict[tuple[int, int], Any] = OrderedDict()
         self._kept_bytes = 0
 
@@ -164,7 +224,7 @@ class ShardSet:
         if not 0 <= row < len(self):
             raise IndexError(row)
         number = bisect_right(self._starts, row) - 1
-        _, group_starts = self._open(number)
+        group_starts = self._open(number).starts
         within = row - self._starts[number]
         group = bisect_right(group_starts, within) - 1
         table = self._group(number, group)
@@ -172,45 +232,48 @@ class ShardSet:
 
     def folder_of(self, row: int) -> str:
         """Name the folder of a row in a mix; of a single folder nothing needs to be said."""
-        file = Path(self.split.files[bisect_right(self._starts, row) - 1][0])
+        name = self.split.files[bisect_right(self._starts, row) - 1][0]
+        if is_address(name):
+            return "" if isinstance(self.split.folder, Address) else name.rsplit("/", 2)[0]
+        file = Path(name)
         return str(file.parents[1]) if len(file.parents) > 2 else ""
 
     def headers(self) -> Iterator[Conversation]:
         """Yield all conversations without their pictures, in order, reading no image."""
         for number in range(len(self.split.files)):
-            file, _ = self._open(number)
-            columns = [name for name in file.schema_arrow.names if name != "images"]
-            try:
-                for batch in file.iter_batches(HEADER_BATCH_ROWS, columns=columns):
-                    yield from map(from_columns, batch.to_pylist())
-            except (OSError, ValueError) as error:  # ArrowInvalid is a ValueError
-                raise self._unreadable(number, error) from error
+            yield from self._open(number).headers()
+
+    def blocks(self) -> tuple[list[int], list[Block | None]]:
+        """Return first rows, and what has to be fetched there: None for a shard that lies here."""
+        starts: list[int] = []
+        found: list[Block | None] = []
+        for first, (name, _) in zip(self._starts, self.split.files, strict=False):
+            shard = self.split.blocks.get(name)
+            if shard:
+                starts += [first + start for start in shard.starts[:-1]]
+                found += [Block(shard, number) for number in range(len(shard.spans))]
+            else:
+                starts.append(first)
+                found.append(None)
+        return starts, found
 
     def close(self) -> None:
         """Close the files; the set opens them again when used."""
-        for file, _ in self._opened.values():
-            file.close()
+        for shard in self._opened.values():
+            shard.close()
         self._opened.clear()
         self._groups.clear()
         self._kept_bytes = 0
 
-    def __getstate__(self) -> Split:
-        return self.split
+    def __getstate__(self) -> tuple[Split, BlockCache | None]:
+        return self.split, self.cache
 
-    def __setstate__(self, split: Split) -> None:
-        self.__init__(split)  # type: ignore[misc]
+    def __setstate__(self, state: tuple[Split, BlockCache | None]) -> None:
+        self.__init__(*state)  # type: ignore[misc]
 
-    def _open(self, number: int) -> tuple[Any, list[int]]:
+    def _open(self, number: int) -> Shard:
         if number not in self._opened:
-            import pyarrow.parquet as pq
-
-            try:
-                file = pq.ParquetFile(self.split.folder / self.split.files[number][0])
-            except (OSError, ValueError) as error:
-                raise self._unreadable(number, error) from error
-            metadata = file.metadata
-            rows = (metadata.row_group(group).num_rows for group in range(metadata.num_row_groups))
-            self._opened[number] = (file, [0, *accumulate(rows)])
+            self._opened[number] = shard_at(self.split.shard(number), self.cache)
         return self._opened[number]
 
     def _group(self, number: int, group: int) -> Any:
@@ -218,21 +281,12 @@ class ShardSet:
         if key in self._groups:
             self._groups.move_to_end(key)
             return self._groups[key]
-        file, _ = self._open(number)
-        try:
-            table = file.read_row_group(group)
-        except (OSError, ValueError) as error:
-            raise self._unreadable(number, error) from error
+        table = self._open(number).group(group)
         self._groups[key] = table
         self._kept_bytes += table.nbytes
         while self._kept_bytes > CACHE_BYTES and len(self._groups) > 1:
             self._kept_bytes -= self._groups.popitem(last=False)[1].nbytes
         return table
-
-    def _unreadable(self, number: int, error: Exception) -> SourceError:
-        file = self.split.folder / self.split.files[number][0]
-        first_line = (str(error).splitlines() or [""])[0]
-        return SourceError(f"{file}: not a readable shard ({first_line}); import again")
 
 
 class Showing(NamedTuple):

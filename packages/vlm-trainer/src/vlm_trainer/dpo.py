@@ -17,10 +17,11 @@ from trl import DPOConfig, DPOTrainer
 
 from vlm_trainer.collate import collate
 from vlm_trainer.errors import Refused, UsageError
-from vlm_trainer.hooks import EpochOrder, ShardHooks, placeholder, settle
+from vlm_trainer.hooks import ShardHooks, placeholder, settle
 from vlm_trainer.jobs import Job, make_arguments
 from vlm_trainer.pairs import Pair
 from vlm_trainer.render import IGNORED
+from vlm_trainer.samplers import EpochOrder
 from vlm_trainer.shares import STANDS_IN
 
 

@@ -7,6 +7,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from vlm_trainer.addresses import is_address
 from vlm_trainer.checkpoint import is_whole
 from vlm_trainer.config import to_flat
 from vlm_trainer.contract import PixelContract
@@ -84,7 +85,7 @@ def write_card(
     facts = CardFacts(
         base=base.name if base.revision else Path(base.name).name,
         is_adapter=config.model.tuning == "lora",
-        data=Path(config.data.data).resolve().name,
+        data=_name(config.data.data),
         split=config.data.train_split,
         manifest_sha256=prepared.split.manifest_sha256,
         plan=prepared.plan,
@@ -95,3 +96,9 @@ def write_card(
         versions={name: version(name) for name in PACKAGES},
     )
     (folder / CARD).write_text(model_card(facts), encoding="utf-8")
+
+
+def _name(folder: str) -> str:
+    if is_address(folder):
+        return folder.rstrip("/").rpartition("/")[2]
+    return Path(folder).resolve().name

@@ -10,7 +10,7 @@ from vlm_trainer.config import TrainConfig
 from vlm_trainer.grouping import grouped, padding_share
 from vlm_trainer.lengths import Lengths
 from vlm_trainer.mixing import Part, Shown, mixed_order
-from vlm_trainer.order import epoch_order
+from vlm_trainer.windows import Windows, shuffled
 
 if TYPE_CHECKING:
     import numpy as np
@@ -27,6 +27,7 @@ class Epochs:
         parts: The folders of a mix; none for a single one.
         widths: Tokens of each kept row as padding sees it; None when order ignores them.
         step_rows: Rows of a step, over all batches and processes.
+        windows: By which the rows are shuffled; None for all at once.
     """
 
     kept: Sequence[int] | np.ndarray[Any, Any]
@@ -35,6 +36,7 @@ class Epochs:
     parts: tuple[Part, ...] = ()
     widths: np.ndarray[Any, Any] | None = None
     step_rows: int = 1
+    windows: Windows | None = None
 
     def __len__(self) -> int:
         return sum(part.shown for part in self.parts) if self.parts else len(self.kept)
@@ -50,7 +52,7 @@ class Epochs:
     def _shuffled(self, epoch: int) -> Shown:
         if self.parts:
             return mixed_order(epoch, self.seed, self.parts)
-        rows = epoch_order(epoch, self.seed, self.kept, self.total_rows)
+        rows = shuffled(epoch, self.seed, self.kept, self.total_rows, self.windows)
         return Shown(rows, rows * 0 + epoch)
 
 
@@ -74,6 +76,7 @@ def epochs_of(
         lengths.parts,
         widths,
         step_rows(config, processes),
+        lengths.windows,
     )
 
 

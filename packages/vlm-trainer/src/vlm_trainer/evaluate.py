@@ -8,8 +8,9 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from vlm_trainer.addresses import Address
 from vlm_trainer.conversation import Conversation, answer_text
-from vlm_trainer.data import ShardSet, find_split
+from vlm_trainer.data import CACHE_BYTES, ShardSet, find_split
 from vlm_trainer.errors import RowError, RowsRefused
 from vlm_trainer.judged import Answered, check_place, write_judged
 from vlm_trainer.lengths import Measure, measure
@@ -17,6 +18,7 @@ from vlm_trainer.plan import check_trainable
 from vlm_trainer.render import IGNORED, Rendered, lay_out_prompt
 from vlm_trainer.scores import FieldScores, anls, exact, field_scores, normalised, share
 from vlm_trainer.trained import LOADING, Trained, answer, find_trained, load_trained
+from vlm_trainer.windows import windows_of
 
 SHOWN_MISSES = 5
 
@@ -26,7 +28,7 @@ class EvaluateConfig:
     """What to evaluate on what.
 
     Args:
-        data: Folder of an import.
+        data: Folder of an import, or its address.
         split: Its held-out split.
         model_name_or_path: Base, or output folder of a run.
         adapter: Output folder of a LoRA run, or None.
@@ -41,7 +43,7 @@ class EvaluateConfig:
             has, and 16 more.
     """
 
-    data: Path
+    data: Path | Address
     split: str = "test"
     model_name_or_path: str | None = None
     adapter: Path | None = None
@@ -154,12 +156,19 @@ def figure_lines(result: Evaluation) -> list[str]:
 
 
 def _rows(shards: ShardSet, trained: Trained, config: EvaluateConfig) -> list[int]:
-    """Choose the rows, those of like length side by side so that padding stays small."""
+    """Choose the rows, those of like length side by side so that padding stays small.
+
+    Of a streamed split this is done in windows that are kept in memory: each row group comes once.
+    """
     lengths = measure(shards.headers(), _how(trained))
     check_trainable(lengths, "stop", f"{config.data} split {config.split}")
     count = len(lengths.rows) if config.limit is None else config.limit
-    chosen = zip(lengths.tokens[:count].tolist(), lengths.rows[:count].tolist(), strict=True)
-    return [row for _, row in sorted(chosen)]
+    rows, blocks = lengths.rows[:count], list(shards.split.blocks.values())
+    windows = rows * 0
+    if blocks:
+        windows = windows_of(blocks, CACHE_BYTES // 2, lengths.total_rows).numbers(rows)
+    keys = (windows.tolist(), lengths.tokens[:count].tolist(), rows.tolist())
+    return [row for _, _, row in sorted(zip(*keys, strict=True))]
 
 
 def _measure(

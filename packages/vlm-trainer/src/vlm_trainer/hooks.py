@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import shlex
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -18,10 +18,10 @@ from datasets import Dataset
 from transformers import TrainerCallback
 from transformers.trainer_callback import PrinterCallback
 
+from vlm_trainer.ahead import AheadOrder
 from vlm_trainer.checkpoint import mark_whole, rotate
 from vlm_trainer.config import OutputOptions
-from vlm_trainer.data import Showing
-from vlm_trainer.epochs import Epochs
+from vlm_trainer.data import RenderedRows
 from vlm_trainer.errors import OutputError, RowsRefused, VlmTrainerError
 from vlm_trainer.failures import describe_batch, disk_full, is_full
 from vlm_trainer.jobs import Job
@@ -31,46 +31,10 @@ from vlm_trainer.lora import name_base
 from vlm_trainer.measures import best_of, held_out_losses, is_stopped
 from vlm_trainer.plan import steps_per_epoch
 from vlm_trainer.position import PositionHooks
+from vlm_trainer.samplers import EpochOrder, SharedOrder
 from vlm_trainer.settings import join_list
 from vlm_trainer.sharding import gather_head, is_sharded
-from vlm_trainer.shares import Blank, SharedCollator, SharedRows, deal
-
-
-class EpochOrder(torch.utils.data.Sampler[Any]):  # a framework hook
-    """The seekable order of rows as torch asks for it; resuming skips numbers, not rows.
-
-    With ``says_when`` it yields a `Showing`, so that a data worker knows the epoch.
-    """
-
-    def __init__(self, epochs: Epochs, *, says_when: bool = False) -> None:
-        self.epochs, self.says_when = epochs, says_when
-        self.epoch = 0
-        self.ahead = 0  # steps, see `vlm_trainer.position`
-
-    def set_epoch(self, epoch: int) -> None:
-        """Choose the epoch whose order comes next."""
-        self.epoch = epoch
-
-    def __iter__(self) -> Iterator[Any]:
-        rows, times = (numbers.tolist() for numbers in self.epochs.shown(self.epoch))
-        return map(Showing, times, rows) if self.says_when else iter(rows)
-
-    def __len__(self) -> int:
-        return len(self.epochs)
-
-
-class SharedOrder(torch.utils.data.Sampler[Any]):  # a framework hook
-    """An order filled up for several processes, as `vlm_trainer.shares.deal` does it."""
-
-    def __init__(self, order: EpochOrder, batch_rows: int, processes: int) -> None:
-        self.order, self.batch_rows, self.processes = order, batch_rows, processes
-
-    def __iter__(self) -> Iterator[Any]:
-        return iter(deal(list(self.order), self.batch_rows, self.processes))
-
-    def __len__(self) -> int:
-        places = self.batch_rows * self.processes
-        return -(-len(self.order) // places) * places
+from vlm_trainer.shares import Blank, SharedCollator, SharedRows
 
 
 class StepHooks(TrainerCallback):  # a framework hook
@@ -86,7 +50,7 @@ class StepHooks(TrainerCallback):  # a framework hook
         may have made an epoch a step shorter.
         """
         steps = steps_per_epoch(args, len(self.order), args.world_size)
-        self.order.set_epoch((state.global_step - self.order.ahead) // steps)
+        self.order.set_epoch(*divmod(state.global_step - self.order.ahead, steps))
 
     def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:  # noqa: ARG002
         """Save and stop when any process was asked to stop."""
@@ -134,12 +98,27 @@ class ShardHooks(PositionHooks, LeanSteps):  # framework hooks only; before a tr
     keep_checkpoints: int
     base_name: str
     keep_best: bool
+    rows: RenderedRows
+    ahead: AheadOrder | None = None
 
-    def _get_train_sampler(self, _train_dataset: Any = None) -> torch.utils.data.Sampler[Any]:
-        processes = self.args.world_size
-        if processes == 1:
-            return self.order
-        return SharedOrder(self.order, self._train_batch_size, processes)
+    def _get_train_sampler(self, _train_dataset: Any = None) -> Any:
+        processes, order = self.args.world_size, self.order
+        shared = order if processes == 1 else SharedOrder(order, self._train_batch_size, processes)
+        cache = self.rows.shards.cache
+        if cache is None:
+            return shared
+        batches = 2 + 2 * self.args.dataloader_num_workers  # torch's prefetch_factor
+        slack = batches * self._train_batch_size * processes
+        self.ahead = AheadOrder(shared, lambda: order.seen, self.rows, cache, slack)
+        return self.ahead
+
+    def train(self, *args: Any, **options: Any) -> Any:
+        """Train; where it ends, nothing is fetched any more."""
+        try:
+            return super().train(*args, **options)
+        finally:
+            if self.ahead:
+                self.ahead.stop()
 
     def get_batch_samples(self, epoch_iterator: Any, num_batches: int, device: Any) -> Any:
         """Fetch the batches of a step; where one process has none to give, all stop here."""
@@ -252,6 +231,7 @@ def settle(trainer: Any, job: Job, order: EpochOrder, callbacks: Sequence[Traine
     trainer.keep_checkpoints = job.config.output.save_total_limit
     output, processes = job.config.output, trainer.args.world_size
     trainer.keep_best = output.keep_best
+    trainer.rows = job.rows
     trainer.args.eval_steps = output.eval_steps or steps_per_epoch(
         job.config.schedule, len(order), processes
     )

@@ -21,6 +21,7 @@ from vlm_trainer.pairs import Pair, lay_out_pair, render_pair
 from vlm_trainer.render import ANSWERS, IGNORED, Alter, Rendered, lay_out, render
 from vlm_trainer.shrink import TokenLimit
 from vlm_trainer.sizes import PixelRule
+from vlm_trainer.windows import Windows
 
 if TYPE_CHECKING:
     import numpy as np
@@ -95,6 +96,7 @@ class Lengths:
         patches: Of the row that shows most, before they are merged into tokens.
         parts: The folders of a mix, whose rows are numbered one folder after another; none for a
             single one.
+        windows: By which the rows are shuffled; None for all at once, and in a mix.
     """
 
     rows: np.ndarray[Any, Any]
@@ -110,6 +112,7 @@ class Lengths:
     unread_flags: int = 0
     patches: int = 0
     parts: tuple[Part, ...] = ()
+    windows: Windows | None = None
 
     @property
     def shown(self) -> int:
@@ -206,7 +209,7 @@ def joined(
     import numpy as np
 
     parts = tuple(
-        Part(name, counts.rows, counts.total_rows, weight, limit)
+        Part(name, counts.rows, counts.total_rows, weight, limit, counts.windows)
         for counts, (name, weight) in zip(lengths, folders, strict=True)
     )
     starts = np.cumsum([0, *(part.total_rows for part in parts)])

@@ -12,7 +12,8 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from vlm_trainer.errors import UsageError
-from vlm_trainer.order import epoch_order, permutation
+from vlm_trainer.order import permutation
+from vlm_trainer.windows import Windows, shuffled
 
 if TYPE_CHECKING:
     import numpy as np
@@ -29,6 +30,7 @@ class Part(NamedTuple):
         total_rows: Of its split, kept or not.
         weight: How often each row is shown in an epoch, on average.
         limit: Rows kept at most; None for all.
+        windows: By which they are shuffled; None for all at once.
     """
 
     folder: str
@@ -36,6 +38,7 @@ class Part(NamedTuple):
     total_rows: int
     weight: float
     limit: int | None = None
+    windows: Windows | None = None
 
     @property
     def turns(self) -> int:
@@ -131,6 +134,8 @@ def _drawn(epoch: int, seed: str, part: Part) -> Shown:
     if not rows:
         return Shown(*np.zeros((2, 0), dtype=np.int64))
     shuffles = range(start // rows, -(-(start + part.shown) // rows))
-    orders = [epoch_order(shuffle, seed, part.kept, part.total_rows) for shuffle in shuffles]
+    orders = [
+        shuffled(shuffle, seed, part.kept, part.total_rows, part.windows) for shuffle in shuffles
+    ]
     stretch = slice(start - shuffles.start * rows, start - shuffles.start * rows + part.shown)
     return Shown(np.concatenate(orders)[stretch], np.repeat(shuffles, rows)[stretch])

@@ -76,12 +76,17 @@ def epoch_order(
     Returns:
         int64, positions *within kept*.
     """
+    rows = permutation(epoch, seed, total_rows)
+    return rows if len(kept) == total_rows else kept_order(rows, kept)
+
+
+def kept_order(
+    rows: np.ndarray[Any, Any], kept: Collection[int] | np.ndarray[Any, Any]
+) -> np.ndarray[Any, Any]:
+    """Return an order without the rows that are not kept, as positions within kept, int64."""
     import numpy as np
 
-    rows = permutation(epoch, seed, total_rows)
     kept_rows = np.asarray(kept, dtype=np.int64)
-    if len(kept_rows) == total_rows:
-        return rows
     return np.searchsorted(kept_rows, rows[np.isin(rows, kept_rows)])
 
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from vlm_trainer.addresses import is_address
 from vlm_trainer.chat import read_json
 from vlm_trainer.checkpoint import newest_whole, write_atomically
 from vlm_trainer.config import TrainConfig, to_flat
@@ -22,6 +23,7 @@ FREE_KEYS = frozenset(
         "data", "dataloader_num_workers", "eval_steps", "exclude_ids", "expect_processes",
         "logging_steps", "mix", "model_name_or_path", "model_revision", "on_refused", "output_dir",
         "per_device_eval_batch_size", "report_to", "save_steps", "save_total_limit",
+        "stream_cache_mib",
     }
 )  # fmt: skip
 # These too, unless the held-out loss decides what the run ends in.
@@ -46,13 +48,18 @@ class Place:
 def identity(config: TrainConfig, data_sha256: str, model: str, processes: int) -> dict[str, Any]:
     """Name all that decides what a run learns: settings, data, base model, processes.
 
-    Folders may move, so a mix is known by its manifests, in order, and their weights.
+    Folders may move, so a mix is known by its manifests, in order, and their weights. Whether one
+    is streamed, and through how large a cache, decides the order of its rows.
     """
     decides = config.output.keep_best or config.output.early_stopping
     free = FREE_KEYS - MEASURE_KEYS if decides else FREE_KEYS
     settings = {key: value for key, value in to_flat(config).items() if key not in free}
     if config.data.mix:
         settings["weights"] = [weight for _, weight in map(parse_mix, config.data.mix)]
+    mix = [folder for folder, _ in map(parse_mix, config.data.mix)]
+    streamed = [is_address(folder) for folder in (config.data.data, *mix)]
+    if any(streamed):
+        settings |= {"streamed": streamed, "stream_cache_mib": config.data.stream_cache_mib}
     return {"data": data_sha256, "model": model, "processes": processes, "settings": settings}
 
 

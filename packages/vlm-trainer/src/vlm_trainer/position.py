@@ -15,7 +15,7 @@ from transformers import Trainer
 class PositionHooks(Trainer):  # framework hooks only
     """Goes on in the epoch and at the step where the checkpoint was saved."""
 
-    order: Any  # `vlm_trainer.hooks.EpochOrder`, which knows how far the run is ahead
+    order: Any  # `vlm_trainer.samplers.EpochOrder`, which knows how far the run is ahead
 
     def set_initial_training_values(self, args: Any, dataloader: Any) -> Any:
         """Count the steps of the run: those of its epochs, and those it is ahead of them."""

@@ -10,6 +10,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from vlm_trainer.addresses import place_of
 from vlm_trainer.chat import read_json
 from vlm_trainer.checkpoint import write_atomically
 from vlm_trainer.config import DataOptions, TrainConfig
@@ -112,7 +113,7 @@ def find_reserve(
     """
     data = config.data
     if data.eval_split:
-        other = find_split(Path(data.data), data.eval_split, str(config.learning.method))
+        other = find_split(place_of(data.data), data.eval_split, str(config.learning.method))
         return Reserve(other, measure(ShardSet(other).headers(), how, data.exclude_ids))
     if chosen is None:
         return None

@@ -12,12 +12,13 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from vlm_trainer.addresses import place_of
 from vlm_trainer.base_model import check_quantised, find_base
 from vlm_trainer.chat import read_chat
 from vlm_trainer.checkpoint import step_of, steps_ahead
 from vlm_trainer.config import TrainConfig, check_complete
 from vlm_trainer.contract import make_contract, write_contract
-from vlm_trainer.data import RenderedRows, ShardSet, find_split, joined_split, method_of
+from vlm_trainer.data import find_split, joined_split, method_of
 from vlm_trainer.epochs import epochs_of
 from vlm_trainer.errors import RowsRefused, SourceError, Terminated, UsageError
 from vlm_trainer.failures import explained
@@ -131,7 +132,7 @@ def prepare(config: TrainConfig, processes: Processes) -> Prepared:
     data, model, method = config.data, config.model, str(config.learning.method)
     splits = find_splits(data, method)
     if data.eval_split:
-        find_split(Path(data.data), data.eval_split, method)
+        find_split(place_of(data.data), data.eval_split, method)
     base = find_base(model.model_name_or_path, model.model_revision, with_weights=False)
     check_quantised(base, model)
     config = replace(config, model=replace(model, load_in=base.quantised or model.load_in))
@@ -159,7 +160,7 @@ def find_output(prepared: Prepared) -> tuple[Place, dict[str, Any]]:
 
 
 def _with_method(config: TrainConfig) -> TrainConfig:
-    method = config.learning.method or method_of(Path(config.data.data))
+    method = config.learning.method or method_of(place_of(config.data.data))
     if method == "dpo" and config.data.packing:
         raise UsageError("packing is for sft; pairs are not packed")
     if method == "dpo" and label_rule(config.data) != LabelRule():
@@ -197,10 +198,9 @@ def make_trainer(prepared: Prepared, stop: StopRequest, progress: list[Any], say
     load = partial(load_model, base, **_loading(config, hardware))
     model = _tuned(load(), config, say)
     altered_by = schedule.seed if config.data.augment else None
-    shards = ShardSet(prepared.split)
-    rows = RenderedRows(shards, lengths.rows.tolist(), prepared.how, altered_by)
+    rows = prepared.rows(altered_by)
     epochs = epochs_of(config, lengths, prepared.processes.count)
-    job = Job(config, hardware, base.folder, rows, epochs, _held_out(prepared), stop)
+    job = Job(config, hardware, base.folder, rows, epochs, prepared.held_out(), stop)
     return _built(job, model, load, progress)
 
 
@@ -239,13 +239,6 @@ def _tuned(model: Any, config: TrainConfig, say: Tell) -> Any:
     for note in notes(model):
         say(f"note: {note}")
     return model
-
-
-def _held_out(prepared: Prepared) -> RenderedRows | None:
-    reserve = prepared.reserve
-    if reserve is None:
-        return None
-    return RenderedRows(ShardSet(reserve.split), reserve.lengths.rows.tolist(), prepared.how)
 
 
 def _progress(place: Place, processes: Processes, say: Tell) -> list[Any]:
@@ -315,6 +308,8 @@ def _save(trainer: Any, prepared: Prepared, place: Place, say: Tell) -> RunSumma
     best = take_best(trainer, place.folder, say) if keeps_best else None
     trainer.save_model(str(place.folder))
     trainer.accelerator.wait_for_everyone()
+    if cache := prepared.cache():
+        cache.clear()
     if prepared.processes.is_first:
         copy_processor(prepared.base.folder, place.folder, prepared.how.rule)
         contract = make_contract(prepared.how.rule, prepared.how.chat.template, prepared.how.limit)

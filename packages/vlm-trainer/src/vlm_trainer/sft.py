@@ -15,10 +15,11 @@ from trl import SFTConfig, SFTTrainer
 
 from vlm_trainer.data import RenderedRows
 from vlm_trainer.epochs import Epochs
-from vlm_trainer.hooks import EpochOrder, ShardHooks, placeholder, settle
+from vlm_trainer.hooks import ShardHooks, placeholder, settle
 from vlm_trainer.jobs import Job, collate_rows, make_arguments
 from vlm_trainer.loss import TokenLoss
 from vlm_trainer.render import Rendered
+from vlm_trainer.samplers import EpochOrder
 
 
 class ShardTrainer(TokenLoss, ShardHooks, SFTTrainer):  # framework hooks only
