@@ -27,6 +27,7 @@ from vlm_datakit.shards import columns
 from vlm_datakit.shards.layout import LAYOUTS, schema, sections
 
 _PAGES_BYTES = 20 * MIB  # a row group, and its last row; untouched pages take no memory
+_SPARE: list[mmap] = []  # of a batch before, at most one: pages that were touched once are at hand
 
 
 class Batch:
@@ -92,6 +93,11 @@ class Batch:
                 return number
         return len(rows)
 
+    def close(self) -> None:
+        """Leave the pages of pictures to the next batch; nobody reads what was taken any more."""
+        if self._pictures is not None and not _SPARE:
+            _SPARE.append(self._pictures.pages)
+
     def taken(self) -> pa.RecordBatch:
         """Return all rows as one record batch of the layout's schema, and begin anew.
 
@@ -118,7 +124,8 @@ class _Pictures:
     """
 
     def __init__(self, pages: mmap | None = None) -> None:
-        self.pages, self._ends = pages or mmap(-1, _PAGES_BYTES), array("i", [0])
+        self.pages = pages or (_SPARE.pop() if _SPARE else mmap(-1, _PAGES_BYTES))
+        self._ends = array("i", [0])
         self._widths, self._heights, self._counts = array("i"), array("i"), array("i", [0])
 
     def add(self, images: Sequence[Image]) -> int:

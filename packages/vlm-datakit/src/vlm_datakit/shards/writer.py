@@ -115,6 +115,7 @@ class ShardWriter:
         self._write_group()
         self._wait()
         self._finish_file()
+        self._batch.close()
         return tuple(self._done)
 
     def _write_group(self) -> None:

@@ -67,16 +67,13 @@ def first_rows(file: SourceFile, pipe: Pipe | None) -> list[Row]:
         head = pipe.peek(_ROWS if is_text else _BYTES, _BYTES)
         return _first(file, io.BytesIO(head), is_cut=is_text or len(head) >= _BYTES)
     with open_source(file, piece_bytes=_LOOK_BYTES) as stream:
-        if not file.is_lines:
-            return _first(file, stream)
-        head = stream.read(_BYTES)
-        head += stream.readline(4 * _BYTES)  # the line in hand, whole
-    return _first(file, io.BytesIO(head))
+        return _first(file, stream)
 
 
 def _first(file: SourceFile, stream: IO[bytes], *, is_cut: bool = False) -> list[Row]:
     rows, size = list[Row](), 0
-    found = read(file, stream, Span(file.name, cut_payloads=False))
+    end = _BYTES if file.is_lines else None  # and the line that reaches over it
+    found = read(file, stream, Span(file.name, end=end, cut_payloads=False))
     with suppress(SourceError) if is_cut else nullcontext():
         for row in islice(found, None if file.is_lines else _LOOKED_AT):
             if isinstance(row, Row):
