@@ -57,7 +57,7 @@ def test_the_engine_fits(
         pytest.param(100, 32 * MIB, None, 1, id="little input"),
         pytest.param(300, 32 * MIB, None, 2, id="a process for each 128 MiB"),
         pytest.param(100, 32 * MIB, 300_000.0, 1, id="little input of photos"),
-        pytest.param(90, 32 * MIB, 900.0, 2, id="a process for each 40 MiB of small rows"),
+        pytest.param(140, 32 * MIB, 900.0, 2, id="a process for each 64 MiB of small rows"),
         pytest.param(1, NAMED_PICTURES_BYTES, 200.0, 1_000, id="rows that name pictures"),
     ],
 )

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from vlm_datakit.runner.on_ray import RayCluster
 
 _SMALL_ROW_BYTES = 32 * 1024
-_SHARE_OF_SMALL_ROWS, _SHARE_OF_COLUMNS, _SHARE_OF_LARGE_ROWS = 40 * MIB, 80 * MIB, 128 * MIB
+_SHARE_OF_SMALL_ROWS, _SHARE_OF_COLUMNS, _SHARE_OF_LARGE_ROWS = 64 * MIB, 80 * MIB, 128 * MIB
 
 #: Does slices and yields their receipts. Whoever stops early closes it. Those of a pipe are
 #: cut while they are taken.
@@ -88,7 +88,7 @@ def default_workers(plan: Plan, row_bytes: float | None = None) -> int:
     """Return how many processes a plan is worth: all cores, but one for each share at most.
 
     A process takes a third of a second to start. In that time a core converts 128 MiB of large
-    rows, which are pictures, or 40 MiB of texts in columns, or 20 MiB of other small ones, whose
+    rows, which are pictures, or 40 MiB of texts in columns, or 30 MiB of other small ones, whose
     cost is their number. Rows that name their pictures say nothing of how much is to be read: all
     cores.
 

@@ -19,9 +19,9 @@ from vlm_datakit.conversation import ImageForm, ImageSource
 from vlm_datakit.plain import Plain, PlainDraft, Shape
 
 _STRING = re.compile(rb'"([^"\\]*(?:\\.[^"\\]*)*)"')
-_REST_OF_STRING = re.compile(rb'[^"\\\x00-\x1f]*(?:\\.[^"\\\x00-\x1f]*)*')
+_TEXT = rb'((?>[^"\\\x00-\x1f]*(?:\\.[^"\\\x00-\x1f]*)*))'
 _NUMBER_AS_ID = re.compile(rb'"id"\s*:\s*([0-9]+)\s*[,}]')
-_WHOLE_NUMBER = re.compile(rb"0|[1-9][0-9]{0,17}")  # as Python writes it, of 64 bits
+_WHOLE_NUMBER = rb"((?>0|[1-9][0-9]{0,17}))"  # as Python writes it, of 64 bits
 _KEY_END = re.compile(rb"\s*:")
 _MOST_STRINGS = 64  # of a line that is learned: each is tried
 _MOST_BYTES = 1 << 20  # of such a line
@@ -33,7 +33,7 @@ class _Place(NamedTuple):
     """The place of a text, of the id (which has no number), or of a picture's base64."""
 
     number: int | None
-    ends: re.Pattern[bytes] | None = _REST_OF_STRING  # matches what stands there; None: base64
+    holds: bytes | None = _TEXT  # the expression of what stands there; None: base64
     head_bytes: int = 0  # before the base64
 
 
@@ -41,14 +41,13 @@ class _Place(NamedTuple):
 class Pattern:
     """What stands between the texts of a line, and what row such a line is.
 
-    ``steps`` are bytes and what follows them; ``tail`` are the bytes behind the last text.
-    ``order`` says for each text of the row the how-manieth of the line it is; the id, if there
-    is one, comes behind all of them.
+    ``pieces`` match what stands before, between and behind the base64 of its pictures, the texts
+    as their groups. ``order`` says for each text of the row the how-manieth of the line it is; the
+    id, if there is one, comes behind all of them.
     """
 
     shape: Shape
-    steps: tuple[tuple[bytes, re.Pattern[bytes] | None], ...]  # as of `_Place`
-    tail: bytes
+    pieces: tuple[re.Pattern[bytes], ...]
     order: tuple[int, ...]
     images: tuple[ImageSource, ...]  # without their texts, in the order of the line
     has_id: bool
@@ -59,22 +58,18 @@ class Pattern:
         Its pictures are base64 that nobody has looked at.
         """
         at, texts, payloads = 0, list[bytes](), list[memoryview]()
-        for before, ends in self.steps:
-            if not line.startswith(before, at):
+        for piece in self.pieces[:-1]:
+            if (found := piece.match(line, at)) is None:
                 return None
-            at += len(before)
-            if ends is None:
-                if (end := line.find(b'"', at)) < 0:
-                    return None
-                payloads.append(memoryview(line)[at:end])
-            elif (found := ends.match(line, at)) is None:
+            texts += found.groups()
+            at = found.end()
+            if (end := line.find(b'"', at)) < 0:
                 return None
-            else:
-                end = found.end()
-                texts.append(line[at:end])
+            payloads.append(memoryview(line)[at:end])
             at = end
-        if len(line) - at != len(self.tail) or not line.endswith(self.tail):
+        if (found := self.pieces[-1].fullmatch(line, at)) is None:
             return None
+        texts += found.groups()
         said = _parsed(texts)
         if said is None:
             return None
@@ -122,14 +117,17 @@ def learned(line: bytes, plain: Plain) -> Pattern | None:
     values = sorted([*_strings(line), *map(_span, _NUMBER_AS_ID.finditer(line))])
     if len(values) > _MOST_STRINGS:
         return None
-    places, steps, done = list[_Place](), list[tuple[bytes, re.Pattern[bytes] | None]](), 0
+    places, pieces, done = list[_Place](), [b""], 0
     for start, end in values:
         place = _place(line, (start, end), row, plain)
         if place is not None:
             places.append(place)
-            steps.append((line[done : start + place.head_bytes], place.ends))
+            pieces[-1] += re.escape(line[done : start + place.head_bytes]) + (place.holds or b"")
+            if place.holds is None:
+                pieces.append(b"")
             done = end
-    return _pattern(row, places, steps, line[done:])
+    pieces[-1] += re.escape(line[done:])
+    return _pattern(row, places, pieces)
 
 
 def _row(line: bytes, plain: Plain) -> PlainDraft | None:
@@ -167,8 +165,8 @@ def _place(line: bytes, span: tuple[int, int], row: PlainDraft, plain: Plain) ->
         return _picture(images[0], row.images[images[0]], line[start:end])
     if texts:
         return _Place(texts[0]) if other.texts[texts[0]] == stand_in else None
-    ends = _REST_OF_STRING if is_text else _WHOLE_NUMBER
-    return _Place(None, ends) if other.id == stand_in else None
+    holds = _TEXT if is_text else _WHOLE_NUMBER
+    return _Place(None, holds) if other.id == stand_in else None
 
 
 def _picture(number: int, image: ImageSource, text: bytes) -> _Place | None:
@@ -188,15 +186,10 @@ def _differing(one: Sequence[object], other: Sequence[object]) -> list[int]:
     return [number for number, (value, another) in pairs if value != another]
 
 
-def _pattern(
-    row: PlainDraft,
-    places: Sequence[_Place],
-    steps: Sequence[tuple[bytes, re.Pattern[bytes] | None]],
-    tail: bytes,
-) -> Pattern | None:
+def _pattern(row: PlainDraft, places: Sequence[_Place], pieces: Sequence[bytes]) -> Pattern | None:
     """Return the pattern, if each text and picture of the row has its one place."""
-    texts = [place.number for place in places if place.ends is not None]
-    pictures = [place.number for place in places if place.ends is None]
+    texts = [place.number for place in places if place.holds is not None]
+    pictures = [place.number for place in places if place.holds is None]
     wanted = [*range(len(row.texts)), *([] if row.id is None else [None])]
     if pictures != [*range(len(row.images))]:
         return None
@@ -204,8 +197,7 @@ def _pattern(
         return None
     return Pattern(
         row.shape,
-        tuple(steps),
-        tail,
+        tuple([re.compile(piece, re.DOTALL) for piece in pieces]),
         tuple([texts.index(number) for number in wanted]),
         tuple([image._replace(value=None) for image in row.images]),
         row.id is not None,
