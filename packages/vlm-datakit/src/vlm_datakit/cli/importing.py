@@ -13,18 +13,14 @@ import click
 from vlm_datakit.cli.ending import print_json, print_refusal, say_refusal, say_summary
 from vlm_datakit.cli.options import (
     config_option,
-    fetch_policy,
-    field_mapping,
     format_option,
     goal_option,
-    image_policy,
     image_root_option,
-    limits,
+    import_request,
     mapping_options,
     picture_options,
     quiet_option,
     rejects_raw_option,
-    row_limit,
     say_mapping,
     split_option,
     with_datasets_option,
@@ -111,7 +107,7 @@ def command(sources: tuple[str, ...], **given: Any) -> None:
     out = given["output"] or default_output(sources[0])
     _check_job(given)
     pipe = standard_input() if reads_stdin(sources) else None
-    import_ = partial(_import, _request(sources, given), out, pipe, given)
+    import_ = partial(_import, import_request(sources, given), out, pipe, given)
     ended = _while_it_comes(import_, pipe, given) or import_(None)
     if isinstance(ended, Part):
         _say_part(ended)
@@ -184,27 +180,6 @@ def _check_job(given: dict[str, Any]) -> None:
         parse_stride(given["slices"])
         if given["max_rejects"] is not None:
             raise UsageError("--slices commits nothing: give --max-rejects to `finish`")
-
-
-def _request(sources: tuple[str, ...], given: dict[str, Any]) -> ImportRequest:
-    from vlm_datakit.importing import ImportRequest
-
-    return ImportRequest(
-        sources,
-        given["format_"],
-        given["split"] or None,
-        given["image_root"],
-        given["with_images"],
-        given["rejects_raw"],
-        limits(given),
-        image_policy(given),
-        fetch_policy(given),
-        field_mapping(given),
-        given["goal"],
-        given["config"],
-        row_limit(given),
-        given["with_datasets"],
-    )
 
 
 def _say_plan(plan: Plan, found: Survey, out: str, *, is_named: bool) -> None:

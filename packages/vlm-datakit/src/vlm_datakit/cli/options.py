@@ -20,6 +20,7 @@ from vlm_datakit.plan import (
 )
 
 if TYPE_CHECKING:
+    from vlm_datakit.importing import ImportRequest
     from vlm_datakit.mapping.fieldmap import FieldMap
     from vlm_datakit.sources.survey import Survey
 
@@ -209,3 +210,25 @@ def row_limit(given: dict[str, Any]) -> int | None:
         UsageError: for none at all.
     """
     return parse_row_limit(given["limits"])[0]
+
+
+def import_request(sources: tuple[str, ...], given: dict[str, Any]) -> ImportRequest:
+    """Return what options ask to import, look at or validate; not every command has all of them."""
+    from vlm_datakit.importing import ImportRequest
+
+    return ImportRequest(
+        sources,
+        given["format_"],
+        given["split"] or None,
+        given["image_root"],
+        given.get("with_images"),
+        given.get("rejects_raw", False),
+        limits(given),
+        image_policy(given),
+        fetch_policy(given),
+        field_mapping(given),
+        given.get("goal"),
+        given["config"],
+        row_limit(given),
+        given["with_datasets"],
+    )

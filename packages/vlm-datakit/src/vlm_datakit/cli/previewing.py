@@ -11,12 +11,9 @@ from vlm_datakit.cli import printable
 from vlm_datakit.cli.ending import print_json
 from vlm_datakit.cli.options import (
     config_option,
-    fetch_policy,
-    field_mapping,
     format_option,
-    image_policy,
     image_root_option,
-    limits,
+    import_request,
     mapping_options,
     picture_options,
     row_limit,
@@ -54,23 +51,11 @@ def command(source: str, **given: Any) -> None:
     """
     if ":" not in given["format_"] and not given["with_datasets"]:
         import_arrow()
-    from vlm_datakit.importing import ImportRequest
     from vlm_datakit.previewing import preview
 
     if row_limit(given) is not None:
         raise UsageError("--limit N is for a whole run: say -n N for the rows that are shown")
-    request = ImportRequest(
-        (source,),
-        given["format_"],
-        given["split"] or None,
-        image_roots=given["image_root"],
-        limits=limits(given),
-        images=image_policy(given),
-        fetch=fetch_policy(given),
-        mapping=field_mapping(given),
-        config=given["config"],
-        with_datasets=given["with_datasets"],
-    )
+    request = import_request((source,), given)
     if given["as_json"]:
         print_json(_plain(preview(request, given["count"])))
         return

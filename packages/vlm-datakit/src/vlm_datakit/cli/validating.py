@@ -10,13 +10,11 @@ import click
 
 from vlm_datakit.cli.options import (
     config_option,
-    fetch_policy,
     field_mapping,
     format_option,
     goal_option,
-    image_policy,
     image_root_option,
-    limits,
+    import_request,
     mapping_options,
     picture_options,
     row_limit,
@@ -91,25 +89,12 @@ def command(source: str, **given: Any) -> int:
 
 
 def _rows_report(source: str, given: dict[str, Any]) -> RowsReport:
-    from vlm_datakit.importing import ImportRequest, plan_import
+    from vlm_datakit.importing import plan_import
     from vlm_datakit.sources.pipe import standard_input
     from vlm_datakit.validation import validate_source
 
     pipe = standard_input() if source == "-" else None
-    request = ImportRequest(
-        (source,),
-        given["format_"],
-        given["split"] or None,
-        image_roots=given["image_root"],
-        limits=limits(given),
-        images=image_policy(given),
-        fetch=fetch_policy(given),
-        mapping=field_mapping(given),
-        goal=given["goal"],
-        config=given["config"],
-        row_limit=row_limit(given),
-        with_datasets=given["with_datasets"],
-    )
+    request = import_request((source,), given)
     teller = download_teller(quiet=given["as_json"])
     plan, found = plan_import(request, pipe, teller)
     if not given["as_json"]:
