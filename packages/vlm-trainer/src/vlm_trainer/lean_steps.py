@@ -7,7 +7,7 @@ four times a step. Only the last one stays, which sets gradients to None.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from typing import Any
 
 from transformers import Trainer
@@ -16,9 +16,16 @@ from transformers import Trainer
 class LeanSteps(Trainer):  # framework hooks only; stands before a trainer of TRL
     """The same steps; only the norms of gradients are added up in another order."""
 
+    told: Any = None  # the model that was told last that it trains
+
     def training_step(self, model: Any, inputs: Any, *rest: Any, **options: Any) -> Any:
-        """Train on a batch; a model that trains already is not told so again."""
-        with _left_training(model):
+        """Train on a batch; a model that was told that it trains is not told so again.
+
+        What a model says of itself is not enough: a wrapper for several processes is born training
+        around a model that is not.
+        """
+        with _left_training(model) if model is self.told and model.training else nullcontext():
+            self.told = model
             return super().training_step(model, inputs, *rest, **options)
 
     def floating_point_ops(self, inputs: Any) -> int:  # noqa: ARG002
@@ -35,9 +42,6 @@ class LeanSteps(Trainer):  # framework hooks only; stands before a trainer of TR
 
 @contextmanager
 def _left_training(model: Any) -> Iterator[None]:
-    if not model.training:
-        yield
-        return
     model.train = lambda: model
     try:
         yield
