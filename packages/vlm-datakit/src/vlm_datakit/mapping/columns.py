@@ -25,7 +25,8 @@ _PICTURE = re.compile(
 )
 _CODED = re.compile(
     r"[0-9a-f]{8,}|[0-9a-f]{8}-[0-9a-f-]{27}|\d{4}-\d\d-\d\d.*|[\w.+-]+://\S+"
-    r"|/?(?:[\w.-]+/)+[\w.-]*|[A-Za-z]+[_-]?\d[\w-]*|[\w-]+\.[a-z]{2,4}",
+    r"|/?(?:[\w.-]+/)+[\w.-]*|[A-Za-z]+[_-]?\d[\w-]*|[\w-]+\.[a-z]{2,4}"
+    r"|(?=\S*\d)[A-Za-z<]+[-_:][\w:<>-]+|[a-z]+(?:_[a-z0-9]+)+",
 )
 _WORDED = re.compile(r"\w\W*\s+\W*\w|[\u0e00-\u0fff\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]{3}")
 _ASKS = re.compile(r"[?\uff1f\u061f;]\s*(?:</?\w+>|<image>)?\s*$")
@@ -210,7 +211,8 @@ def _of_values(path: str, values: Sequence[Any]) -> tuple[Holds, ImageForm | Non
 def _of_texts(path: str, values: Sequence[str]) -> tuple[Holds, ImageForm | None]:
     said = [value for value in values if value.strip()]
     is_url = said and all(re.match(r"https?://\S+$", value) for value in said)
-    if is_url and (weight("image", path) or weight("caption", path)):
+    are_pictures = sum(bool(_PICTURE.search(value)) for value in said) * 2 > len(said)
+    if is_url and (are_pictures or weight("image", path) or weight("caption", path)):
         return Holds.PICTURE, ImageForm.URL
     if said and _most(said, is_transcript):
         return Holds.TRANSCRIPT, None
@@ -315,7 +317,13 @@ def asks(column: Column) -> float:
 def is_repeated(column: Column) -> bool:
     """Whether few values stand in many rows, as those of a category do."""
     texts = [value for value in column.values if isinstance(value, str)]
-    return len(texts) >= 8 and len(set(texts)) * 4 <= len(texts)
+    return is_constant(column) or (len(texts) >= 8 and len(set(texts)) * 4 <= len(texts))
+
+
+def is_constant(column: Column) -> bool:
+    """Whether one text stands in all of several rows."""
+    texts = [value for value in column.values if isinstance(value, str)]
+    return len(texts) >= 3 and len(set(texts)) == 1
 
 
 def spells_lists(column: Column) -> bool:

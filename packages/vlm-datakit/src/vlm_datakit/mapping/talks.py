@@ -9,7 +9,8 @@ from vlm_datakit.mapping.fieldmap import COLUMN, Entry
 from vlm_datakit.mapping.names import is_meta, weight
 from vlm_datakit.mapping.offers import Offer, part_facts, pictured, with_system
 from vlm_datakit.mapping.questions import singles
-from vlm_datakit.mapping.takes import Take, lengths_of, pictures, speaker_of, values_at
+from vlm_datakit.mapping.showing import pictures
+from vlm_datakit.mapping.takes import Take, lengths_of, speaker_of, values_at
 
 _CHAT, _TURNS = 14.0, 5.0
 _ORDER = 0.15  # too little to decide alone
