@@ -30,6 +30,12 @@ _CODED = re.compile(
 )
 _WORDED = re.compile(r"\w\W*\s+\W*\w|[\u0e00-\u0fff\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]{3}")
 _ASKS = re.compile(r"[?\uff1f\u061f;]\s*(?:</?\w+>|<image>)?\s*$")
+_COMMANDS = re.compile(
+    r"\s*(?:please |can you |could you )?(?:answer|convert|create|describe|explain|extract|find"
+    r"|generate|give|how|identify|list|name|provide|read|sort|summari[sz]e|translate|what|which"
+    r"|who|why|write)\b",
+    re.IGNORECASE,
+)
 _SPELLED_LIST = re.compile(r"""\s*\[\s*["'].*["']\s*\]\s*""", re.DOTALL)
 _NUMBER = re.compile(r"\s*-?\d+(?:\.\d+)?\s*")
 SPEAKERS = frozenset(
@@ -312,6 +318,12 @@ def asks(column: Column) -> float:
     """Return the share of texts that end as a question does."""
     said = [value for value in column.values if isinstance(value, str) and value.strip()]
     return sum(bool(_ASKS.search(value[-40:])) for value in said) / len(said) if said else 0.0
+
+
+def commands(column: Column) -> float:
+    """Return the share of texts that begin as a command or a question does."""
+    said = [value for value in column.values if isinstance(value, str) and value.strip()]
+    return sum(bool(_COMMANDS.match(value)) for value in said) / len(said) if said else 0.0
 
 
 def is_repeated(column: Column) -> bool:

@@ -24,6 +24,7 @@ from vlm_datakit.mapping.takes import (
 _ORDER = 0.15  # too little to decide alone
 _WEAK = 2.4  # a question that neither asks nor is called so
 _UNSURE = 0.7  # what is no clear choice, were it the only one
+_ASKING = 1.5  # beside a caption, a column that does not ask is rather another text
 _MUTE = -0.9  # an answer that nothing speaks for
 _MOST = 10  # questions and answers that are tried with each other
 _LETTER = re.compile(r"\(?[A-H]\)?")
@@ -39,6 +40,9 @@ def singles(
     for question in [*asked, *_constants(said, images)]:
         for answer in said:
             offer = _single(question, answer, by_path, is_answer=is_answer)
+            is_mute = bool(images) and bool(question.main) and question.score < _ASKING
+            if is_mute and weight("caption", answer.main) > 0 and offer is not None:
+                offer = offer._replace(score=offer.score - 0.6)
             if offer is not None:
                 yield from _enriched(offer, question, answer, columns)
     yield from _choosing(columns, asked, is_answer=is_answer)

@@ -13,6 +13,7 @@ from vlm_datakit.mapping.columns import (
     Column,
     Holds,
     asks,
+    commands,
     has_mark,
     is_coded,
     is_constant,
@@ -99,6 +100,7 @@ def _text_prompt(column: Column, *, with_images: bool) -> Iterator[Take]:
     if "[*]" in column.path or (named <= 0 and not is_worded(column)):
         return
     score = named + 2 * asking + 0.5 * is_worded(column) - 0.7 * column.depth
+    score += commands(column) > 0.5 > asking
     score -= 4 * (is_meta(column.path) + is_coded(column)) + _pair_name(column)
     score -= 3 * (not column.is_filled) + 2 * is_repeated(column)
     score -= 3 * (weight("system", column.path) > 0 or _is_persona(column))
@@ -179,7 +181,7 @@ def _answer(column: Column, *, is_letter: bool) -> Iterator[Take]:
         words = (
             f"{path} holds {'answers of several people' if _votes(column) else 'lists of answers'}"
         )
-        yield Take(how, (path,), score - 0.5, words, path)
+        yield Take(how, (path,), score - (0.3 if _votes(column) else 0.5), words, path)
     elif column.holds == Holds.CLASS:
         score = max(score, -0.5)
         yield Take("class-name", (path,), score, f"{path} holds names of classes", path)
