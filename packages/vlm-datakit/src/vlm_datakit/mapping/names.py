@@ -191,7 +191,7 @@ def is_meta(path: str) -> bool:
         (True, True, False)
     """
     words = _said(path)
-    if not words:
+    if not words or words_of(path)[-2:] == ("source", "text"):
         return False
     head = words[-1]
     if "input" in words and "output" in words:

@@ -69,7 +69,9 @@ def _single(
         return None
     if not question.main:
         is_caption = weight("caption", answer.main) > 0 or is_class
-        score += 3 * is_caption
+        score = score + 3 if is_caption else min(score, _UNSURE)
+        if answer.how == COLUMN and answer.main in by_path and _are_letters(by_path[answer.main]):
+            return None
         question = question._replace(text=_instruction(answer))
         question = constant(question.text or "", question.score)
     else:
@@ -253,8 +255,13 @@ def _chosen(columns: Sequence[Column], choices: tuple[Column, ...], path: Any) -
                 words = f"{column.path} names one of {labels}"
                 columns_ = (path, labels, column.path)
                 yield Take("choice-by-label", columns_, score + 1, words, column.path)
-            elif all(_LETTER.fullmatch(str(v).strip()) for v in values):
+            elif _are_letters(column):
                 yield as_is(column, score, f"{column.path} is the letter of a choice")
+
+
+def _are_letters(column: Column) -> bool:
+    """Whether texts are letters of choices."""
+    return all(_LETTER.fullmatch(str(value).strip()) for value in values_at(column))
 
 
 def _are_distinct(column: Column) -> bool:

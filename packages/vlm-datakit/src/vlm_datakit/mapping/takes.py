@@ -102,7 +102,7 @@ def _text_prompt(column: Column, *, with_images: bool) -> Iterator[Take]:
     score = named + 2 * asking + 0.5 * is_worded(column) - 0.7 * column.depth
     score += commands(column) > 0.5 > asking
     score -= 4 * (is_meta(column.path) + is_coded(column)) + _pair_name(column)
-    score -= 3 * (not column.is_filled) + 2 * is_repeated(column)
+    score -= 3 * (not column.is_filled) + 2 * (is_repeated(column) and named < 5)
     score -= 3 * (weight("system", column.path) > 0 or _is_persona(column))
     if weight("answer", column.path) > named:
         score -= weight("answer", column.path) / 2
@@ -147,7 +147,14 @@ def answers(columns: Sequence[Column]) -> list[Take]:
     worked = [c for c in columns if c.holds == Holds.TEXT and weight("answer", c.path) >= 5.5]
     values = {c.path for c in worked if any(_comes_to(other, c) for other in worked)}
     found = [t._replace(score=t.score - 1) if t.main in values else t for t in found]
+    found = [t._replace(score=t.score - 4) if _is_told_inside(t, found) else t for t in found]
     return sorted(found, key=lambda take: -take.score)
+
+
+def _is_told_inside(take: Take, found: Iterable[Take]) -> bool:
+    """Whether objects hold a text that is called an answer, as they are."""
+    inside = (t for t in found if t.main.startswith(f"{take.main}."))
+    return take.how == "json-text" and any(weight("answer", t.main) >= 3 for t in inside)
 
 
 def _comes_to(solution: Column, value: Column) -> bool:
