@@ -8,7 +8,7 @@ from itertools import pairwise
 from typing import Any, NamedTuple
 
 from vlm_datakit.mapping.choosing import MARKS
-from vlm_datakit.mapping.columns import Column, Holds, asks, is_coded
+from vlm_datakit.mapping.columns import Column, Holds
 from vlm_datakit.mapping.fieldmap import COLUMN, Entry
 from vlm_datakit.mapping.fieldmap import Column as Path
 from vlm_datakit.mapping.names import WORDS, is_meta, stem_of, weight, words_of
@@ -24,6 +24,7 @@ from vlm_datakit.mapping.takes import (
     systems,
     values_at,
 )
+from vlm_datakit.mapping.wording import asks, is_coded
 
 _CHATS = frozenset({Holds.MESSAGES, Holds.TURNS, Holds.TRANSCRIPT})
 _ANSWERS = _CHATS | {Holds.TEXT, Holds.TURN, Holds.TEXTS}

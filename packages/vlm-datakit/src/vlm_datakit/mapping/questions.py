@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from vlm_datakit.mapping.columns import Column, Holds, is_coded, spells_lists
+from vlm_datakit.mapping.columns import Column, Holds
 from vlm_datakit.mapping.fieldmap import COLUMN, Entry
 from vlm_datakit.mapping.names import is_meta, weight, words_of
 from vlm_datakit.mapping.offers import Offer, with_system
@@ -20,6 +20,7 @@ from vlm_datakit.mapping.takes import (
     prompts,
     values_at,
 )
+from vlm_datakit.mapping.wording import is_coded, spells_lists
 
 _ORDER = 0.15  # too little to decide alone
 _WEAK = 2.4  # a question that neither asks nor is called so

@@ -9,9 +9,11 @@ from typing import Any, NamedTuple
 
 import orjson
 
-from vlm_datakit.mapping.columns import (
-    Column,
-    Holds,
+from vlm_datakit.mapping.columns import Column, Holds
+from vlm_datakit.mapping.fieldmap import COLUMN, CONSTANT, Entry
+from vlm_datakit.mapping.fieldmap import Column as Path
+from vlm_datakit.mapping.names import is_meta, stem_of, weight, words_of
+from vlm_datakit.mapping.wording import (
     asks,
     commands,
     has_mark,
@@ -21,9 +23,6 @@ from vlm_datakit.mapping.columns import (
     is_worded,
     spells_lists,
 )
-from vlm_datakit.mapping.fieldmap import COLUMN, CONSTANT, Entry
-from vlm_datakit.mapping.fieldmap import Column as Path
-from vlm_datakit.mapping.names import is_meta, stem_of, weight, words_of
 
 _CHATS = frozenset({Holds.MESSAGES, Holds.TURNS})
 _SHOWN = 50  # values that are looked at
