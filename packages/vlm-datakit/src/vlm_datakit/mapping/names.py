@@ -129,7 +129,7 @@ _META = frozenset(
     }
 )  # fmt: skip
 _NOT = frozenset({"non", "not", "un", "dis", "less"})
-_IDS = re.compile(r"[a-z]{2,7}ids?")
+_IDS = re.compile(r"[a-z]{1,7}ids?")
 
 
 @lru_cache(maxsize=4096)

@@ -187,7 +187,8 @@ def _answer(column: Column, *, is_letter: bool) -> Iterator[Take]:
         words = (
             f"{path} holds {'answers of several people' if _votes(column) else 'lists of answers'}"
         )
-        yield Take(how, (path,), score - (0.3 if _votes(column) else 0.5), words, path)
+        score -= 0.3 if _votes(column) else 0.5 + 4 * _are_tags(column)
+        yield Take(how, (path,), score, words, path)
     elif column.holds == Holds.CLASS:
         score = max(score, -0.5)
         yield Take("class-name", (path,), score, f"{path} holds names of classes", path)
@@ -254,6 +255,12 @@ def _is_said(column: Column) -> bool:
     return weight("answer", column.path) > 0 or max(lengths_of(column), default=0) <= _MOST_VOICES
 
 
+def _are_tags(column: Column) -> bool:
+    """Whether lists hold several classes, of which the first is no answer."""
+    is_label = not {"label", "class", "cls"}.isdisjoint(words_of(column.path))
+    return is_label and max(lengths_of(column), default=0) > 1 and not _has_spaces(column)
+
+
 def _has_spaces(column: Column) -> bool:
     given = [one for value in column.values[:_SHOWN] for one in value if isinstance(one, str)]
     return sum(" " in one.strip() for one in given) * 2 > len(given)
@@ -284,6 +291,7 @@ def token_lists(columns: Sequence[Column]) -> Iterator[str]:
     lists = [c for c in lists if not any(_ID.fullmatch(word) for word in words_of(c.path)[-1:])]
     for column in columns:
         is_words = column.holds == Holds.TEXTS and not _has_spaces(column)
+        is_words = is_words and weight("answer", column.path) < 5
         if is_words and any(_is_beside(column, other) for other in lists):
             yield column.path
 
