@@ -147,7 +147,22 @@ def answers(columns: Sequence[Column]) -> list[Take]:
     values = {c.path for c in worked if any(_comes_to(other, c) for other in worked)}
     found = [t._replace(score=t.score - 1) if t.main in values else t for t in found]
     found = [t._replace(score=t.score - 4) if _is_told_inside(t, found) else t for t in found]
+    found += [best for take in found for best in _best_rated(take, columns)]
     return sorted(found, key=lambda take: -take.score)
+
+
+def _best_rated(take: Take, columns: Sequence[Column]) -> Iterator[Take]:
+    """Yield the best of a list of answers, where numbers beside them rate each."""
+    parent = take.main.rpartition(".")[0]
+    if take.how != "first-of-list" or not parent:
+        return
+    lengths = next(lengths_of(c) for c in columns if c.path == take.main)
+    for column in columns:
+        is_near = column.path.rpartition(".")[0] == parent and column.holds == Holds.NUMBERS
+        if is_near and weight("rating", column.path) >= 3 and lengths_of(column) == lengths:
+            words = f"{column.path} tells which of {take.main} is the best"
+            paths = (take.main, column.path)
+            yield Take("best-by-rating", paths, take.score + 0.1, words, take.main)
 
 
 def _is_told_inside(take: Take, found: Iterable[Take]) -> bool:
