@@ -16,20 +16,13 @@ from vlm_datakit.errors import RowError
 from vlm_datakit.images.kind import classify
 from vlm_datakit.mapping.dialogue import transcript
 from vlm_datakit.mapping.lookup import Found
-from vlm_datakit.mapping.names import is_meta, weight
+from vlm_datakit.mapping.names import weight
 
 Fields = Mapping[str, Any]
 _DEEPEST, _MOST = 4, 300
 _PICTURE = re.compile(
     r"\.(?:jpe?g|png|gif|webp|bmp|tiff?|heic|avif|jp2)(?:[?#].*)?$", re.IGNORECASE
 )
-_CODED = re.compile(
-    r"[0-9a-f]{8,}|[0-9a-f]{8}-[0-9a-f-]{27}|\d{4}-\d\d-\d\d.*|[\w.+-]+://\S+"
-    r"|/?(?:[\w.-]+/)+[\w.-]*|[A-Za-z]+[_-]?\d[\w-]*|[\w-]+\.[a-z]{2,4}",
-)
-_WORDED = re.compile(r"\w\W*\s+\W*\w|[\u0e00-\u0fff\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]{3}")
-_ASKS = re.compile(r"[?\uff1f\u061f;]\s*(?:</?\w+>|<image>)?\s*$")
-_SPELLED_LIST = re.compile(r"""\s*\[\s*["'].*["']\s*\]\s*""", re.DOTALL)
 _NUMBER = re.compile(r"\s*-?\d+(?:\.\d+)?\s*")
 SPEAKERS = frozenset(
     ["user", "assistant", "system", "tool", "human", "gpt", "prompter", "bot", "model", "function"]
@@ -210,7 +203,8 @@ def _of_values(path: str, values: Sequence[Any]) -> tuple[Holds, ImageForm | Non
 def _of_texts(path: str, values: Sequence[str]) -> tuple[Holds, ImageForm | None]:
     said = [value for value in values if value.strip()]
     is_url = said and all(re.match(r"https?://\S+$", value) for value in said)
-    if is_url and (weight("image", path) or weight("caption", path)):
+    are_pictures = sum(bool(_PICTURE.search(value)) for value in said) * 2 > len(said)
+    if is_url and (are_pictures or weight("image", path) or weight("caption", path)):
         return Holds.PICTURE, ImageForm.URL
     if said and _most(said, is_transcript):
         return Holds.TRANSCRIPT, None
@@ -288,53 +282,3 @@ def is_transcript(text: str) -> bool:
         return bool(transcript(Found(text, "$")))
     except RowError:
         return False
-
-
-def is_coded(column: Column) -> bool:
-    """Whether texts are rather ids, dates, addresses or file names than words."""
-    said = [value for value in column.values if isinstance(value, str) and value.strip()]
-    return bool(said) and all(_CODED.fullmatch(value.strip()) for value in said[:20])
-
-
-def is_worded(column: Column) -> bool:
-    """Whether most texts have several words."""
-    said = [value for value in column.values if isinstance(value, str) and value.strip()]
-    return (
-        bool(said)
-        and _most(said, lambda value: _WORDED.search(value[:400]))
-        and not is_meta(column.path)
-    )
-
-
-def asks(column: Column) -> float:
-    """Return the share of texts that end as a question does."""
-    said = [value for value in column.values if isinstance(value, str) and value.strip()]
-    return sum(bool(_ASKS.search(value[-40:])) for value in said) / len(said) if said else 0.0
-
-
-def is_repeated(column: Column) -> bool:
-    """Whether few values stand in many rows, as those of a category do."""
-    texts = [value for value in column.values if isinstance(value, str)]
-    return len(texts) >= 8 and len(set(texts)) * 4 <= len(texts)
-
-
-def spells_lists(column: Column) -> bool:
-    """Whether texts spell lists of texts."""
-    given = [value for value in column.values if isinstance(value, str)]
-    return bool(given) and all(_SPELLED_LIST.fullmatch(value) for value in given[:20])
-
-
-def has_mark(column: Column) -> bool:
-    """Whether ``<image>`` stands in texts, or in the texts of messages."""
-    return any("<image" in text for value in column.values for text in _texts_in(value))
-
-
-def _texts_in(value: Any) -> Iterator[str]:
-    if isinstance(value, str):
-        yield value
-    elif isinstance(value, Mapping):
-        for key in ("content", "value"):
-            yield from _texts_in(value.get(key))
-    elif isinstance(value, (list, tuple)):
-        for one in value:
-            yield from _texts_in(one)

@@ -13,7 +13,9 @@ _LANGUAGES = frozenset(
     {*("ar", "cn", "de", "en", "es", "fr", "hi", "it", "ja"), *("ko", "nl", "pl", "pt", "ru"), "zh"}
 )
 #: Names that say nothing of their own: what lies in `answers.text` is an answer.
-_GENERIC = frozenset({"text", "value", "content", "body", "raw", "string", "str", "data", "item"})
+_GENERIC = frozenset(
+    {"text", "value", "content", "body", "raw", "string", "str", "data", "item"} | {"span"}
+)
 _SPOILT = frozenset(
     {"original", "raw", "old", "wrong", "incorrect", "bad", "noisy", "draft"}
     | {"other", "alternative", "alternate", "additional", "extra"}
@@ -47,7 +49,8 @@ WORDS: dict[str, dict[str, float]] = {
         **dict.fromkeys(("description", "latex", "formula", "markdown", "html", "result"), 4),
         **dict.fromkeys(("a", "alt", "sentence", "report", "ocr", "story"), 3.5),
         **dict.fromkeys(("label", "code", "class", "generation", "snippet", "message"), 3),
-        **dict.fromkeys(("cls", "species", "emotion", "diagnosis"), 3),
+        **dict.fromkeys(("cls", "species", "emotion", "diagnosis", "sentiment"), 3),
+        **dict.fromkeys(("correction", "corrected"), 4.5),
         "title": 1.5,
         **dict.fromkeys(("text", "content", "body", "chosen"), 2),
         **dict.fromkeys(("explanation", "rationale", "reasoning", "annotation"), 1.5),
@@ -125,7 +128,8 @@ _META = frozenset(
         "version", "width", "worker",
     }
 )  # fmt: skip
-_IDS = re.compile(r"[a-z]{2,7}ids?")
+_NOT = frozenset({"non", "not", "un", "dis", "less"})
+_IDS = re.compile(r"[a-z]{1,7}ids?")
 
 
 @lru_cache(maxsize=4096)
@@ -141,7 +145,8 @@ def words_of(path: str) -> tuple[str, ...]:
 
 def _singular(word: str) -> str:
     single = word.removesuffix("s")
-    return single if any(single in table for table in WORDS.values()) else word
+    is_known = single in _GENERIC or any(single in table for table in WORDS.values())
+    return single if is_known else word
 
 
 def stem_of(path: str) -> str:
@@ -165,7 +170,7 @@ def _said(path: str) -> tuple[str, ...]:
     if len(steps) > 1 and (not words or words[-1] in _GENERIC):
         above = words_of(steps[-2])
         if _is_known(above):
-            return (*(word for word in words[:-1] if word in _SPOILT), *above)
+            words = (*(word for word in words[:-1] if word in _SPOILT), *above)
     while len(words) > 1 and (words[-1] in _COUNTED | _LANGUAGES or words[-1].isdigit()):
         words = words[:-1]
     if len(words) > 1 and words[-1] in _GENERIC and _is_known(words[:-1]):
@@ -186,7 +191,7 @@ def is_meta(path: str) -> bool:
         (True, True, False)
     """
     words = _said(path)
-    if not words:
+    if not words or words_of(path)[-2:] == ("source", "text"):
         return False
     head = words[-1]
     if "input" in words and "output" in words:
@@ -212,6 +217,8 @@ def weight(role: str, path: str) -> float:
     table, words = WORDS[role], _said(path)
     if not words:
         return 0.0
+    if role in ("chosen", "rejected") and not _NOT.isdisjoint(words):
+        return weight("chosen", "_".join(w for w in words if w not in _NOT)) * (role == "rejected")
     is_both = "input" in words and "output" in words
     if is_both or (role != "system" and any(word in WORDS["system"] for word in words)):
         return 0.0

@@ -8,22 +8,23 @@ from itertools import pairwise
 from typing import Any, NamedTuple
 
 from vlm_datakit.mapping.choosing import MARKS
-from vlm_datakit.mapping.columns import Column, Holds, asks, is_coded
+from vlm_datakit.mapping.columns import Column, Holds
 from vlm_datakit.mapping.fieldmap import COLUMN, Entry
 from vlm_datakit.mapping.fieldmap import Column as Path
 from vlm_datakit.mapping.names import WORDS, is_meta, stem_of, weight, words_of
 from vlm_datakit.mapping.offers import Offer, pictured
 from vlm_datakit.mapping.questions import contexts_joined
+from vlm_datakit.mapping.showing import pictures
 from vlm_datakit.mapping.takes import (
     Take,
     groups,
     lengths_of,
-    pictures,
     prompts,
     speaker_of,
     systems,
     values_at,
 )
+from vlm_datakit.mapping.wording import asks, is_coded
 
 _CHATS = frozenset({Holds.MESSAGES, Holds.TURNS, Holds.TRANSCRIPT})
 _ANSWERS = _CHATS | {Holds.TEXT, Holds.TURN, Holds.TEXTS}
@@ -31,6 +32,10 @@ _ANSWERS = _CHATS | {Holds.TEXT, Holds.TURN, Holds.TEXTS}
 
 _INDEXES = frozenset({"choice", "id", "idx", "index", "winner", "winning"})
 _TIES = frozenset({"tie", "draw", "both", "neither"})
+
+
+_BEARING = frozenset({"positive", "negative", "pos", "neg"})
+_NEAR = 15.0
 
 
 class Pair(NamedTuple):
@@ -72,6 +77,7 @@ def _offers(pair: Pair, asked: Sequence[Take], columns: Sequence[Column]) -> Ite
         subject = (question.main, str(pair.chosen))
         is_before = orders.get(question.main, 0) < pair.first.order
         score = pair.score + question.score + (0.15 if is_before else -0.15)
+        score -= _NEAR * (_is_near(pair) and weight("prompt", question.main) < 6)
         words = (question.words, pair.words)
         offer = Offer((question.entry("prompt"), *answers), score, words, subject)
         offer = contexts_joined(offer, question, "", columns)
@@ -80,6 +86,12 @@ def _offers(pair: Pair, asked: Sequence[Take], columns: Sequence[Column]) -> Ite
             if column.path not in question.paths | pair.paths:
                 entry = Entry("system", (column.path,))
                 yield offer._replace(entries=(*offer.entries, entry), score=offer.score + 1)
+
+
+def _is_near(pair: Pair) -> bool:
+    """Whether names say which text is near to another, as for a search: positive, negative."""
+    said = {word for path in pair.paths for word in words_of(path)}
+    return bool(said & _BEARING) and not said & WORDS["answer"].keys()
 
 
 def _with_common_prompt(pair: Pair) -> Iterator[Offer]:
@@ -241,7 +253,8 @@ def _deciding(column: Column) -> Iterator[tuple[str, str, float]]:
             yield "preferred-by-sign", "other-by-sign", 1.0
     elif column.holds in (Holds.TEXT, Holds.CLASS):
         marked = sum(value in MARKS for value in values)
-        if values and marked * 2 > len(values):
+        is_said = is_meta(column.path) and not named
+        if values and marked * 2 > len(values) and not is_said:
             yield "winner", "loser", 2.0
 
 

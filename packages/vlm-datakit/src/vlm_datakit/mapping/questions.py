@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from vlm_datakit.mapping.columns import Column, Holds, is_coded, spells_lists
+from vlm_datakit.mapping.columns import Column, Holds
 from vlm_datakit.mapping.fieldmap import COLUMN, Entry
 from vlm_datakit.mapping.names import is_meta, weight, words_of
 from vlm_datakit.mapping.offers import Offer, with_system
@@ -20,9 +20,12 @@ from vlm_datakit.mapping.takes import (
     prompts,
     values_at,
 )
+from vlm_datakit.mapping.wording import is_coded, spells_lists
 
 _ORDER = 0.15  # too little to decide alone
 _WEAK = 2.4  # a question that neither asks nor is called so
+_UNSURE = 0.7  # what is no clear choice, were it the only one
+_ASKING = 1.5  # beside a caption, a column that does not ask is rather another text
 _MUTE = -0.9  # an answer that nothing speaks for
 _MOST = 10  # questions and answers that are tried with each other
 _LETTER = re.compile(r"\(?[A-H]\)?")
@@ -38,6 +41,9 @@ def singles(
     for question in [*asked, *_constants(said, images)]:
         for answer in said:
             offer = _single(question, answer, by_path, is_answer=is_answer)
+            is_mute = bool(images) and bool(question.main) and question.score < _ASKING
+            if is_mute and weight("caption", answer.main) > 0 and offer is not None:
+                offer = offer._replace(score=offer.score - 0.6)
             if offer is not None:
                 yield from _enriched(offer, question, answer, columns)
     yield from _choosing(columns, asked, is_answer=is_answer)
@@ -64,12 +70,16 @@ def _single(
         return None
     if not question.main:
         is_caption = weight("caption", answer.main) > 0 or is_class
-        score += 3 * is_caption
+        score = score + 3 if is_caption else min(score, _UNSURE)
+        if answer.how == COLUMN and answer.main in by_path and _are_letters(by_path[answer.main]):
+            return None
         question = question._replace(text=_instruction(answer))
         question = constant(question.text or "", question.score)
     else:
         is_before = by_path[question.main].order < by_path[answer.main].order
         score += _ORDER if is_before else -_ORDER
+        # A column before a question, which no name calls its answer, is as well its title.
+        score = score if is_before or weight("answer", answer.main) > 0 else min(score, _UNSURE)
     role = "completion" if is_answer else "response"
     entries = (question.entry("prompt"), answer.entry(role))
     return Offer(entries, score, (question.words, answer.words), (question.main, answer.main))
@@ -164,12 +174,25 @@ def _contexts(question: Take, answer: str, columns: Sequence[Column]) -> Iterato
         is_equal = weight("prompt", column.path) > named
         if (
             is_text
+            and not _are_numbers(column)
             and is_near
             and not is_equal
             and not is_coded(column)
-            and (belonging >= 4 or (belonging > 0 and named < 5))
+            and (
+                belonging >= 4 or (belonging > 0 and (named < 5 or _is_its_title(column, question)))
+            )
         ):
             yield column
+
+
+def _are_numbers(column: Column) -> bool:
+    return bool(column.values) and all(str(v).strip().isdigit() for v in values_at(column))
+
+
+def _is_its_title(column: Column, question: Take) -> bool:
+    """Whether names say that one is the title of the other: question_title, question_body."""
+    head, _, last = column.path.rpartition("_")
+    return last.lower() == "title" and question.main.rpartition("_")[0] == head != ""
 
 
 def _choosing(
@@ -178,19 +201,25 @@ def _choosing(
     """Yield questions with choices, of which the answer is one."""
     role = "completion" if is_answer else "response"
     plain = [take for take in asked if take.how in (COLUMN, "image-places")][:4]
-    hints = tuple(
-        c.path for c in columns if c.path in ("hint", "context") and c.holds == Holds.TEXT
-    )
     for choices, path in _choices(columns):
         for answer in _chosen(columns, choices, path):
             for question in plain:
                 if question.paths & (answer.paths | {c.path for c in choices}):
                     continue
+                hints = _hints(question, answer, columns)
                 entry = Entry("prompt", (question.main, path, *hints[:1]), "question-with-choices")
                 evidence = (f"{question.words}, with choices", answer.words)
                 subject = (question.main, answer.main)
                 score = question.score + answer.score
                 yield Offer((entry, answer.entry(role)), score, evidence, subject)
+
+
+def _hints(question: Take, answer: Take, columns: Sequence[Column]) -> list[str]:
+    """Return what is to be read before a question is answered by one of its choices."""
+    found = [c for c in _contexts(question, answer.main, columns) if not is_meta(c.path)]
+    found = [c for c in found if c.path == "hint" or weight("context", c.path) >= 4]
+    hints = [c.path for c in columns if c.path == "hint" and c.holds == Holds.TEXT]
+    return hints or [c.path for c in found if c.holds == Holds.TEXT and c.path not in answer.paths]
 
 
 def _choices(columns: Sequence[Column]) -> Iterator[tuple[tuple[Column, ...], Any]]:
@@ -217,7 +246,7 @@ def _chosen(columns: Sequence[Column], choices: tuple[Column, ...], path: Any) -
             continue
         values, key = values_at(column), weight("key", column.path) / 2
         score = 3 + named + key - 4 * (is_meta(column.path) and not key) - column.depth
-        if not _is_from_1(path) and count and _are_indexes(column, count):
+        if not _is_from_1(path) and count and _tells_which(column, choices, count):
             words = f"{column.path} tells which of {choices[0].path}"
             if key or named or len(_indexes(columns, count)) == 1:
                 yield Take("choice-by-index", (path, column.path), score, words, column.path)
@@ -227,8 +256,13 @@ def _chosen(columns: Sequence[Column], choices: tuple[Column, ...], path: Any) -
                 words = f"{column.path} names one of {labels}"
                 columns_ = (path, labels, column.path)
                 yield Take("choice-by-label", columns_, score + 1, words, column.path)
-            elif all(_LETTER.fullmatch(str(v).strip()) for v in values):
+            elif _are_letters(column):
                 yield as_is(column, score, f"{column.path} is the letter of a choice")
+
+
+def _are_letters(column: Column) -> bool:
+    """Whether texts are letters of choices."""
+    return all(_LETTER.fullmatch(str(value).strip()) for value in values_at(column))
 
 
 def _are_distinct(column: Column) -> bool:
@@ -244,6 +278,14 @@ def _indexes(columns: Sequence[Column], count: int) -> list[Column]:
 def _is_from_1(path: Any) -> bool:
     """Whether the names of choices count from 1, and so perhaps what tells the right one."""
     return not isinstance(path, str) and path[0].endswith("1")
+
+
+def _tells_which(column: Column, choices: tuple[Column, ...], count: int) -> bool:
+    """Whether values count choices, of which rows may have more or fewer."""
+    lengths, values = lengths_of(choices[0]), values_at(column)
+    if len(choices) == 1 and column.holds == Holds.NUMBER and len(lengths) == len(values):
+        return all(_is_index(value, n) for value, n in zip(values, lengths, strict=True))
+    return _are_indexes(column, count)
 
 
 def _are_indexes(column: Column, count: int) -> bool:

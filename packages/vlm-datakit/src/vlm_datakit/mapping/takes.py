@@ -9,24 +9,22 @@ from typing import Any, NamedTuple
 
 import orjson
 
-from vlm_datakit.conversation import ImageForm
-from vlm_datakit.mapping.columns import (
-    Column,
-    Holds,
+from vlm_datakit.mapping.columns import Column, Holds
+from vlm_datakit.mapping.fieldmap import COLUMN, CONSTANT, Entry
+from vlm_datakit.mapping.fieldmap import Column as Path
+from vlm_datakit.mapping.names import is_meta, stem_of, weight, words_of
+from vlm_datakit.mapping.wording import (
     asks,
+    commands,
     has_mark,
     is_coded,
+    is_constant,
     is_repeated,
     is_worded,
     spells_lists,
 )
-from vlm_datakit.mapping.fieldmap import COLUMN, CONSTANT, Entry
-from vlm_datakit.mapping.fieldmap import Column as Path
-from vlm_datakit.mapping.names import is_meta, stem_of, weight, words_of
 
 _CHATS = frozenset({Holds.MESSAGES, Holds.TURNS})
-_FORM_SCORES = {ImageForm.URL: 1.5, ImageForm.PATH: 1.5, ImageForm.BASE64: 2.5}
-_BEST_FORM = 3.0
 _SHOWN = 50  # values that are looked at
 _ID = re.compile(r"\w*ids?|idx|index|start")
 _RIGHT = frozenset({"accepted", "best", "chosen", "correct", "preferred"})
@@ -101,10 +99,11 @@ def _text_prompt(column: Column, *, with_images: bool) -> Iterator[Take]:
     if "[*]" in column.path or (named <= 0 and not is_worded(column)):
         return
     score = named + 2 * asking + 0.5 * is_worded(column) - 0.7 * column.depth
+    score += commands(column) > 0.5 > asking
     score -= 4 * (is_meta(column.path) + is_coded(column)) + _pair_name(column)
-    score -= 3 * (not column.is_filled) + 2 * is_repeated(column)
+    score -= 3 * (not column.is_filled) + 2 * (is_repeated(column) and named < 5)
     score -= 3 * (weight("system", column.path) > 0 or _is_persona(column))
-    if named <= 0:
+    if weight("answer", column.path) > named:
         score -= weight("answer", column.path) / 2
     words = f"{column.path} asks" if asking > 0.5 else f"{column.path} holds texts"
     words += " and is called so" if named >= 3 else ""
@@ -144,7 +143,40 @@ def answers(columns: Sequence[Column]) -> list[Take]:
     for column in columns:
         if column.path not in tokens and not column.path.endswith("[*]"):
             found += _answer(column, is_letter=column.path in lettered)
+    worked = [c for c in columns if c.holds == Holds.TEXT and weight("answer", c.path) >= 5.5]
+    values = {c.path for c in worked if any(_comes_to(other, c) for other in worked)}
+    found = [t._replace(score=t.score - 1) if t.main in values else t for t in found]
+    found = [t._replace(score=t.score - 4) if _is_told_inside(t, found) else t for t in found]
+    found += [best for take in found for best in _best_rated(take, columns)]
     return sorted(found, key=lambda take: -take.score)
+
+
+def _best_rated(take: Take, columns: Sequence[Column]) -> Iterator[Take]:
+    """Yield the best of a list of answers, where numbers beside them rate each."""
+    parent = take.main.rpartition(".")[0]
+    if take.how != "first-of-list" or not parent:
+        return
+    lengths = next(lengths_of(c) for c in columns if c.path == take.main)
+    for column in columns:
+        is_near = column.path.rpartition(".")[0] == parent and column.holds == Holds.NUMBERS
+        if is_near and weight("rating", column.path) >= 3 and lengths_of(column) == lengths:
+            words = f"{column.path} tells which of {take.main} is the best"
+            paths = (take.main, column.path)
+            yield Take("best-by-rating", paths, take.score + 0.1, words, take.main)
+
+
+def _is_told_inside(take: Take, found: Iterable[Take]) -> bool:
+    """Whether objects hold a text that is called an answer, as they are."""
+    inside = (t for t in found if t.main.startswith(f"{take.main}."))
+    return take.how == "json-text" and any(weight("answer", t.main) >= 3 for t in inside)
+
+
+def _comes_to(solution: Column, value: Column) -> bool:
+    """Whether an answer ends with another, which is only what it comes to."""
+    pairs = zip(values_at(solution), values_at(value), strict=False)
+    if len(solution.values) != len(value.values):
+        return False
+    return sum(len(a) > len(b) + 3 and b.strip() in a for a, b in pairs) * 2 > len(value.values)
 
 
 def _lettered(columns: Sequence[Column]) -> set[str]:
@@ -170,7 +202,8 @@ def _answer(column: Column, *, is_letter: bool) -> Iterator[Take]:
         words = (
             f"{path} holds {'answers of several people' if _votes(column) else 'lists of answers'}"
         )
-        yield Take(how, (path,), score - 0.3, words, path)
+        score -= 0.3 if _votes(column) else 0.5 + 4 * _are_tags(column)
+        yield Take(how, (path,), score, words, path)
     elif column.holds == Holds.CLASS:
         score = max(score, -0.5)
         yield Take("class-name", (path,), score, f"{path} holds names of classes", path)
@@ -198,10 +231,16 @@ def _answer_score(column: Column) -> float:
         score -= 3 * (
             weight("context", path) + weight("system", path) + weight("choices", path) > 0
         )
-        score -= 3 * _is_persona(column)
+        score -= 3 * _is_persona(column) + (weight("context", path) >= 4)
+    score -= 4 * (_is_flag(column) or (is_constant(column) and is_worded(column)))
     if asked > named:
         score -= 3
     return score
+
+
+def _is_flag(column: Column) -> bool:
+    """Whether texts are 0 or 1, as a yes or no that nobody says."""
+    return column.holds == Holds.TEXT and {*column.values} == {"0", "1"}
 
 
 def _wording(column: Column) -> float:
@@ -229,6 +268,12 @@ def _is_said(column: Column) -> bool:
     if weight("choices", column.path) > 0 or weight("no-picture", column.path) > 0:
         return False
     return weight("answer", column.path) > 0 or max(lengths_of(column), default=0) <= _MOST_VOICES
+
+
+def _are_tags(column: Column) -> bool:
+    """Whether lists hold several classes, of which the first is no answer."""
+    is_label = not {"label", "class", "cls"}.isdisjoint(words_of(column.path))
+    return is_label and max(lengths_of(column), default=0) > 1 and not _has_spaces(column)
 
 
 def _has_spaces(column: Column) -> bool:
@@ -261,6 +306,7 @@ def token_lists(columns: Sequence[Column]) -> Iterator[str]:
     lists = [c for c in lists if not any(_ID.fullmatch(word) for word in words_of(c.path)[-1:])]
     for column in columns:
         is_words = column.holds == Holds.TEXTS and not _has_spaces(column)
+        is_words = is_words and weight("answer", column.path) < 5
         if is_words and any(_is_beside(column, other) for other in lists):
             yield column.path
 
@@ -285,49 +331,6 @@ def groups(columns: Iterable[Column], holds: Holds) -> list[tuple[Column, ...]]:
             by_stem.setdefault(stem, []).append(column)
     found = (tuple(group) for group in by_stem.values())
     return [group for group in found if len(group) > 1 and any(c.holds == holds for c in group)]
-
-
-def pictures(columns: Sequence[Column]) -> list[Take]:
-    """Return what may be the pictures, likeliest first."""
-    shown = [
-        c for c in columns if c.holds in (Holds.PICTURE, Holds.PICTURES) and "[*]" not in c.path
-    ]
-    found = [as_is(c, _picture_score(c), f"{c.path} holds {_given(c)}") for c in shown]
-    for group in groups(columns, Holds.PICTURE):
-        if len({column.form for column in group if column.form is not None}) > 1:
-            continue
-        score = max(_picture_score(column) for column in group if column.holds == Holds.PICTURE)
-        found.append(_several(group, score + 1))
-    singles = [c for c in shown if c.holds == Holds.PICTURE]
-    best = max(map(_picture_score, singles), default=0.0)
-    equal = [c for c in singles if _picture_score(c) > best - 0.3]
-    are_alike = len(equal) > 1 and len({c.form for c in equal}) == 1
-    if are_alike and not any(stem_of(c.path) != c.path for c in equal):
-        found.append(_several(equal, best + 0.3 + 0.5 * _are_sides(equal)))
-    inside = [c for c in columns if "[*]" in c.path and c.holds == Holds.PICTURES]
-    found += [as_is(c, _picture_score(c), f"{c.path} are pictures") for c in inside]
-    return sorted(found, key=lambda take: -take.score)
-
-
-def _several(group: Sequence[Column], score: float) -> Take:
-    paths = tuple(column.path for column in group)
-    return Take(COLUMN, (paths,), score, f"{', '.join(paths[:3])} hold pictures", paths[0])
-
-
-def _are_sides(group: Sequence[Column]) -> bool:
-    sides = ("left", "right", "before", "after", "source", "target")
-    return all(any(side in column.path.lower() for side in sides) for column in group)
-
-
-def _given(column: Column) -> str:
-    form = "values" if column.form is None else column.form.value
-    return f"{column.holds.value} ({form})"
-
-
-def _picture_score(column: Column) -> float:
-    form = _BEST_FORM if column.form is None else _FORM_SCORES.get(column.form, _BEST_FORM)
-    score = form + weight("image", column.path) / 3 - column.depth
-    return score - weight("no-picture", column.path) - 0.6 * (not column.is_filled)
 
 
 def systems(columns: Sequence[Column]) -> list[Column]:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from vlm_datakit.mapping.columns import Column, Holds, has_mark
+from vlm_datakit.mapping.columns import SPEAKERS, Column, Holds
 from vlm_datakit.mapping.fieldmap import COLUMN, Entry
 from vlm_datakit.mapping.names import is_meta, weight
 from vlm_datakit.mapping.offers import Offer, part_facts, pictured, with_system
 from vlm_datakit.mapping.questions import singles
-from vlm_datakit.mapping.takes import Take, lengths_of, pictures, speaker_of, values_at
+from vlm_datakit.mapping.showing import pictures
+from vlm_datakit.mapping.takes import Take, lengths_of, speaker_of, values_at
+from vlm_datakit.mapping.wording import has_mark
 
 _CHAT, _TURNS = 14.0, 5.0
 _ORDER = 0.15  # too little to decide alone
@@ -111,20 +113,27 @@ def _pair_score(asked: Column, said: Column, lists: Sequence[Column]) -> float:
     parent, beside = asked.path.rpartition("[*]")[0], said.path.rpartition("[*]")[0]
     if parent != beside:
         return 0.0
-    texts = [one for value in values_at(asked) for one in value if isinstance(one, str)]
+    texts = [*_words(asked)]
     if sum(bool(text.strip()) for text in texts) * 2 <= len(texts):
+        return 0.0
+    if any({*_words(column)} <= SPEAKERS for column in (asked, said)):
         return 0.0
     asking = sum(text.rstrip().endswith(("?", "\uff1f", "\u061f")) for text in texts) / max(
         1, len(texts)
     )
     question, answer = weight("prompt", asked.path), weight("answer", said.path)
     are_only = bool(parent) and sum(c.path.startswith(f"{parent}[*]") for c in lists) == 2
-    if not ((question > 0 and answer > 0) or asking > 0.5 or are_only):
+    is_named = question >= 3 and answer > 0
+    if not (is_named or asking > 0.5 or (are_only and weight("answer", asked.path) <= question)):
         return 0.0
     score = (
         _TURNS + question + answer + 2 * asking + _ORDER * (1 if asked.order < said.order else -1)
     )
     return score - weight("prompt", said.path) / 2 - weight("answer", asked.path) / 2
+
+
+def _words(column: Column) -> Iterator[str]:
+    return (one for value in values_at(column) for one in value if isinstance(one, str))
 
 
 def _pair(asked: Column, said: Column, score: float, *, is_answer: bool) -> Offer:

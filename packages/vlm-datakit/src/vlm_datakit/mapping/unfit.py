@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from vlm_datakit.mapping.columns import SPEAKERS, Column, Holds, is_worded
+from vlm_datakit.mapping.columns import SPEAKERS, Column, Holds
 from vlm_datakit.mapping.names import is_meta, weight, words_of
-from vlm_datakit.mapping.takes import answers, pictures, prompts, token_lists, values_at
+from vlm_datakit.mapping.showing import pictures
+from vlm_datakit.mapping.takes import answers, prompts, token_lists, values_at
+from vlm_datakit.mapping.wording import is_worded
 
 # Names of a yes or no to an answer.
 _GOOD = frozenset(
@@ -22,7 +24,7 @@ _GOOD = frozenset(
         "incorrect",
     }
     | {"liked", "passed", "preferred", "rejected", "selected", "solved", "thumb", "thumbs"}
-    | {"undesirable", "upvoted", "wrong"}
+    | {"undesirable", "upvoted", "wrong", "safe", "unsafe"}
 )
 _CHATS = frozenset({Holds.MESSAGES, Holds.TURNS, Holds.TRANSCRIPT})
 
