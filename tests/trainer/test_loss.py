@@ -199,3 +199,25 @@ def test_gradients_are_clipped_to_the_norm_asked_for(fit: Any) -> None:
     moved = [value for name, value in load(adapter).items() if "lora_B" in name]  # from 0
     assert values(lines, "grad_norm")[0] > 1e-3
     assert torch.stack([w.norm() for w in moved]).norm().item() == pytest.approx(1e-3, rel=1e-3)
+
+
+class Wrapper(torch.nn.Module):
+    """Says that it trains, as one for several processes does, around a model that does not."""
+
+    def __init__(self, model: Any) -> None:
+        super().__init__()
+        self.inner = model.eval()
+
+    def forward(self, **inputs: Any) -> Any:
+        return self.inner(**inputs)
+
+
+def test_a_wrapped_model_trains_from_the_first_step_and_after_it_was_measured(trainer: Any) -> None:
+    wrapped = Wrapper(trainer.model)
+    batch = dict(trainer.data_collator([trainer.train_dataset[0]]))
+
+    for _ in range(2):
+        trainer.create_optimizer()
+        trainer.training_step(wrapped, dict(batch), torch.tensor(7))
+        assert all(module.training for module in trainer.model.modules())
+        wrapped.eval()
