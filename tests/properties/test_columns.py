@@ -325,7 +325,7 @@ def test_an_error_of_reading_comes_behind_the_rows_before_it() -> None:
     spoiled = b"".join(line_of(row_of("trl", number) | {"b": 7}) for number in range(60))
     columns, by_rows = ways("trl")
     for data in (lines, spoiled):
-        for block_bytes in (1, 10**6):
+        for block_bytes in (1, 90, 1_000, 10**6):
             outcomes: list[Outcome] = []
             with pytest.raises(OSError, match="gone"):
                 outcomes.extend(

@@ -213,3 +213,20 @@ def test_runs_are_as_long_as_those_of_rows() -> None:
     found = [*convert_in_blocks(io.BytesIO(lines), Span("a"), patterns, by_rows)]
 
     assert [len(run.rows) for run in found if isinstance(run, PlainRows)] == [1, 256, 256, 256, 231]
+
+
+@pytest.mark.parametrize("block_bytes", [1, 60, 1_000, 10**6])
+def test_an_error_of_reading_is_never_an_end(block_bytes: int) -> None:
+    class Failing(io.BytesIO):
+        def readline(self, size: int | None = -1, /) -> bytes:
+            line = super().readline(size)
+            if not line:
+                raise OSError("gone")
+            return line
+
+    plain, stages, by_rows = ways("simple")
+    for count in (0, 1, 60):
+        lines = b"".join(line_of({"text": f"{n}", "response": "b"}) for n in range(count))
+        patterns = ByPattern(plain, stages, by_rows)
+        with pytest.raises(OSError, match="gone"):
+            list(convert_in_blocks(Failing(lines), Span("a"), patterns, by_rows, block_bytes))

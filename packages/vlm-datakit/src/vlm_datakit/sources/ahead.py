@@ -56,6 +56,8 @@ class Ahead:
                 size += len(line)
             if not line.endswith(b"\n"):
                 break
+        if not self._held:  # nobody would ask again
+            self._raise_what_waits()
         return [*self._held]
 
     def _raise_what_waits(self) -> None:
