@@ -65,14 +65,18 @@ def in_two_processes(
     (folder / "driver.py").write_text(before + DRIVER)
     (folder / "runs.json").write_text(json.dumps(runs))
     torchrun = ["-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2"]
-    done = subprocess.run(
-        [sys.executable, *torchrun, str(folder / "driver.py"), str(folder / "runs.json")],
-        env={**os.environ, "OMP_NUM_THREADS": "1", "ACCELERATE_USE_CPU": "true", **environment},
-        capture_output=True,
-        text=True,
-        timeout=240,
-        check=False,
-    )
+    for _ in range(3):
+        done = subprocess.run(
+            [sys.executable, *torchrun, str(folder / "driver.py"), str(folder / "runs.json")],
+            env={**os.environ, "OMP_NUM_THREADS": "1", "ACCELERATE_USE_CPU": "true", **environment},
+            capture_output=True,
+            text=True,
+            timeout=240,
+            check=False,
+        )
+        # Shards saved over gloo: on a busy machine it now and then takes one message for another.
+        if not (environment and "gloo::EnforceNotMet" in done.stderr):
+            break
     assert done.returncode == 0, done.stderr[-12000:]
     return [
         [json.loads((folder / f"end-{number}-{rank}.json").read_text()) for rank in (0, 1)]
