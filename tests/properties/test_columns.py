@@ -313,14 +313,17 @@ def test_no_blank_text_begins_with_another_byte() -> None:
     assert list(found.odd) == list(range(len(blanks)))
 
 
-def test_an_error_of_reading_comes_behind_the_rows_before_it() -> None:
-    class Failing(io.BytesIO):
-        def readline(self, size: int | None = -1, /) -> bytes:
-            line = super().readline(size)
-            if not line:
-                raise OSError("gone")
-            return line
+class Failing(io.BytesIO):
+    """Lines whose reading fails where they would end."""
 
+    def readline(self, size: int | None = -1, /) -> bytes:
+        line = super().readline(size)
+        if not line:
+            raise OSError("gone")
+        return line
+
+
+def test_an_error_of_reading_comes_behind_the_rows_before_it() -> None:
     lines = b"".join(line_of(row_of("trl", number)) for number in range(60))
     spoiled = b"".join(line_of(row_of("trl", number) | {"b": 7}) for number in range(60))
     columns, by_rows = ways("trl")

@@ -23,7 +23,7 @@ from vlm_datakit.sources.patterns import learned
 from vlm_datakit.sources.pipe import Lines
 from vlm_datakit.walk import Stages, convert_runs
 
-from .test_columns import counts, line_of, objects, spoilt
+from .test_columns import Failing, counts, line_of, objects, spoilt
 from .test_payloads import PICTURES, SPELLINGS, noise
 from .test_plain import LAYOUTS, OPENER, rows_of
 
@@ -217,13 +217,6 @@ def test_runs_are_as_long_as_those_of_rows() -> None:
 
 @pytest.mark.parametrize("block_bytes", [1, 60, 1_000, 10**6])
 def test_an_error_of_reading_is_never_an_end(block_bytes: int) -> None:
-    class Failing(io.BytesIO):
-        def readline(self, size: int | None = -1, /) -> bytes:
-            line = super().readline(size)
-            if not line:
-                raise OSError("gone")
-            return line
-
     plain, stages, by_rows = ways("simple")
     for count in (0, 1, 60):
         lines = b"".join(line_of({"text": f"{n}", "response": "b"}) for n in range(count))

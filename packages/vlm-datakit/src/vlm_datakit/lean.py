@@ -21,10 +21,10 @@ def import_arrow() -> None:
         import pyarrow.parquet  # noqa: F401 - to have it imported
     finally:
         del sys.modules["numpy"]
-    keep_memory()
+    _keep_memory()
 
 
-def keep_memory() -> None:
+def _keep_memory() -> None:
     """Have the allocator keep what is freed: the next row group takes as much again.
 
     glibc gives large pieces back to the system at once, and each page that comes again costs a
