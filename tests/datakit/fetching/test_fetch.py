@@ -152,6 +152,15 @@ def test_more_bytes_than_announced_do_not_reach_the_next_picture(serve: Any, fet
     assert fetch(server.url("/b")) == PICTURE
 
 
+def test_an_answer_nobody_asked_for_is_not_the_next_picture(serve: Any, fetch: Fetch) -> None:
+    twice = serve.http(b"its own") + serve.http(b"another's")
+    server = serve({"/twice": twice, "/b": serve.http(PICTURE)})
+
+    assert fetch(server.url("/twice")) == b"its own"
+    assert fetch(server.url("/b")) == PICTURE
+    assert server.connections == 2
+
+
 def test_a_body_without_a_length_ends_with_the_connection(serve: Any, fetch: Fetch) -> None:
     def answer(asked: Any) -> None:
         asked.connection.sendall(serve.http(PICTURE, length=-1))

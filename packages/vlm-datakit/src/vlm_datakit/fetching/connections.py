@@ -25,6 +25,10 @@ from vlm_datakit.fetching.addresses import AllowedHost, why_not
 
 _NO_SUCH_NAME = (socket.EAI_NONAME, getattr(socket, "EAI_NODATA", socket.EAI_NONAME))
 
+#: Asked of a connection: whether anything came since the last request was written. An answer
+#: without lay behind the one before, and is nobody's (RFC 9112, 6.3).
+IS_READ = "is_read"
+
 
 class NoConnection(httpcore2.ConnectError):
     """No connection, and asking again gives none either: no such name, a wrong certificate."""
@@ -157,11 +161,14 @@ class _TimedStream(httpcore2.NetworkStream):
 
     def __init__(self, stream: httpcore2.NetworkStream) -> None:
         self._stream = stream
+        self._is_read = False
 
     def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
+        self._is_read = True
         return self._stream.read(max_bytes, cast("Deadline", timeout).left_s())
 
     def write(self, buffer: bytes, timeout: float | None = None) -> None:
+        self._is_read = False
         self._stream.write(buffer, cast("Deadline", timeout).left_s())
 
     def close(self) -> None:
@@ -184,4 +191,6 @@ class _TimedStream(httpcore2.NetworkStream):
             raise
 
     def get_extra_info(self, info: str) -> Any:
+        if info == IS_READ:
+            return self._is_read
         return self._stream.get_extra_info(info)

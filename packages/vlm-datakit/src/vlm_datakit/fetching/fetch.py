@@ -16,7 +16,13 @@ import httpcore2
 from vlm_datakit.errors import Reason, RowError
 from vlm_datakit.fetching.addresses import allowed_hosts
 from vlm_datakit.fetching.bodies import Body, Write, failed, header
-from vlm_datakit.fetching.connections import Deadline, JudgingBackend, Machine, NoConnection
+from vlm_datakit.fetching.connections import (
+    IS_READ,
+    Deadline,
+    JudgingBackend,
+    Machine,
+    NoConnection,
+)
 from vlm_datakit.fetching.hosts import Hosts
 from vlm_datakit.fetching.targets import Target, parse_target, shown
 from vlm_datakit.plan import FetchPolicy
@@ -150,6 +156,8 @@ class Fetcher:
                 raise
             raise httpcore2.ConnectError("the kept connection was closed") from error
         try:
+            if not response.extensions["network_stream"].get_extra_info(IS_READ):
+                raise httpcore2.ConnectError("more answers than questions")
             yield response
         finally:
             response.close()
