@@ -76,7 +76,7 @@ def plan_import(
         request: What to import.
         pipe: Standard input, if a source is that.
         told: Hears how far a download is.
-        first: Brings the first file while its head is looked at, if it may be read so.
+        first: Brings the first file while its first rows are looked at, if it may be read so.
 
     Raises:
         UsageError: an unknown format or split name, the same file twice, a mapping that
@@ -126,7 +126,7 @@ def _looked_at(
     if first is not None and request.row_limit is None and may_arrive(file):
         first.begin(file)
         with suppress(SourceError, UsageError):
-            found, mapping = _surveyed(file, request, pipe)
+            found, mapping = _surveyed(file, request, pipe, arrives=True)
             if not found.names_pictures:
                 return found, mapping
         first.marks = ()
@@ -135,17 +135,18 @@ def _looked_at(
 
 
 def _surveyed(
-    file: SourceFile, request: ImportRequest, pipe: Pipe | None
+    file: SourceFile, request: ImportRequest, pipe: Pipe | None, *, arrives: bool = False
 ) -> tuple[Survey, FieldMap | None]:
     """Tell from the first rows what an import does, by its goal if it has one."""
     if request.goal is None:
         name, mapping = settled(request.mapping, request.format)
         evidence = None
     else:
-        chosen = choose_mapping(file, pipe, request.goal)
+        chosen = choose_mapping(file, pipe, request.goal, arrives=arrives)
         name, mapping = settled(chosen.mapping, chosen.format or "auto")
         evidence = why(chosen, request.goal)
-    found = look_at(file, pipe, None if name == "auto" else formats.get(name), mapping)
+    format_ = None if name == "auto" else formats.get(name)
+    found = look_at(file, pipe, format_, mapping, arrives=arrives)
     found = replace(found, evidence=evidence or found.evidence)
     return (found if name == "auto" else replace(found, format=name)), mapping
 
@@ -217,7 +218,12 @@ def is_import(name: str) -> bool:
 
 
 def look_at(
-    file: SourceFile, pipe: Pipe | None, format_: Format | None, mapping: FieldMap | None = None
+    file: SourceFile,
+    pipe: Pipe | None,
+    format_: Format | None,
+    mapping: FieldMap | None = None,
+    *,
+    arrives: bool = False,
 ) -> Survey:
     """Tell format, layout and pictures from the first rows of a file.
 
@@ -226,12 +232,13 @@ def look_at(
         pipe: Standard input, if the file is it; its rows stay unread.
         format_: The format the caller named, or None to detect it.
         mapping: What rows go through before it.
+        arrives: Whether the rows may be read while the file comes.
 
     Raises:
         UsageError: if the mapping names a column that no row has.
         SourceError: if there are no rows to tell the format from, or none fits.
     """
-    rows = first_rows(file, pipe)
+    rows = first_rows(file, pipe, arrives=arrives)
     if format_ is None and not rows:
         what = "JSON object stands on its first lines" if file.is_lines else "row can be read"
         raise SourceError(f"{file.name}: no rows; no {what}")

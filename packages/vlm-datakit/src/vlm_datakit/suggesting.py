@@ -45,18 +45,26 @@ def check_goal(goal: str | None, given: Given) -> None:
         raise UsageError("--goal chooses format and mapping: leave out --from, --map, --mapping")
 
 
-def suggest_for(file: SourceFile, pipe: Pipe | None, goal: str) -> Suggested:
+def suggest_for(
+    file: SourceFile, pipe: Pipe | None, goal: str, *, arrives: bool = False
+) -> Suggested:
     """Return the suggestions for the first rows of a source; a pipe stays unread.
+
+    Args:
+        file: The source.
+        pipe: Standard input, if the file is it.
+        goal: What the rows are for.
+        arrives: Whether they may be read while the file comes.
 
     Raises:
         SourceError: if the source is damaged, or has no rows.
     """
     from vlm_datakit.mapping.suggest import DoesNotFit, suggest  # only goals need it
 
-    rows = [row.fields for row in first_rows(file, pipe)]
+    rows = [row.fields for row in first_rows(file, pipe, arrives=arrives)]
     if not rows:
         raise SourceError(f"{file.name}: no rows to tell a mapping from")
-    found = suggest(features_of(file), rows, goal)
+    found = suggest(features_of(file, arrives=arrives), rows, goal)
     if isinstance(found, DoesNotFit):
         return Suggested(found)
     best = found[0]
@@ -74,15 +82,17 @@ def suggest_for(file: SourceFile, pipe: Pipe | None, goal: str) -> Suggested:
     return Suggested(found)
 
 
-def choose_mapping(file: SourceFile, pipe: Pipe | None, goal: str) -> Suggestion:
-    """Return the one clear suggestion for a source.
+def choose_mapping(
+    file: SourceFile, pipe: Pipe | None, goal: str, *, arrives: bool = False
+) -> Suggestion:
+    """Return the one clear suggestion for a source; see `suggest_for`.
 
     Raises:
         SourceError: if none fits, with the reason, or several do, with the flags of each.
     """
     from vlm_datakit.mapping.suggest import DoesNotFit, clear_choice
 
-    found = suggest_for(file, pipe, goal).found
+    found = suggest_for(file, pipe, goal, arrives=arrives).found
     if isinstance(found, DoesNotFit):
         raise SourceError(f"{file.name}: {found}")
     clear = clear_choice(found)

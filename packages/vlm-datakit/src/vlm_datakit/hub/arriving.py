@@ -125,12 +125,6 @@ class Arriving(io.RawIOBase):
             words = f"{path}: what came first is not what the Hub states"
             raise ReplacedError(words, retryable=True)
 
-    def wait(self, end: int) -> None:
-        """Wait until all is here up to a byte."""
-        at = 0
-        while at < min(end, self._stated.size):
-            at = self._awaited(at)
-
     def _awaited(self, at: int) -> int:
         """Wait for a byte; return up to where all is here from there on."""
         patience = _Patience(self._lock)

@@ -10,7 +10,7 @@ import os
 import re
 import threading
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from functools import partial
 from queue import SimpleQueue
@@ -27,6 +27,8 @@ _SERVER_FAULT, _CLIENT_FAULT = 500, 400
 ASKED_BYTES = 8 * 1024 * 1024
 _Run = tuple[int, int]
 _RANGE = re.compile(r"bytes (\d+)-")
+#: Of such a file the last parts are fetched first: they say where everything is.
+_READ_FROM_ITS_END, _LAST_PARTS = ".parquet", 2
 
 
 class NoRangesError(Exception):
@@ -100,7 +102,9 @@ class _Fetching:
 
     def __init__(self, file: Pinned, partial: Partial, missing: list[int]) -> None:
         self._file, self._partial = file, partial
-        self._todo = deque(_runs(partial, missing))
+        runs = [*_runs(partial, missing)]
+        is_from_end = file.path.lower().endswith(_READ_FROM_ITS_END)
+        self._todo = deque(_last_first(runs, partial) if is_from_end else runs)
         self._turn = next(turns)
         self._place: str | None = None
         self._asking, self._stop = threading.Lock(), threading.Event()
@@ -220,6 +224,15 @@ def _runs(partial: Partial, missing: Iterable[int]) -> Iterator[_Run]:
         end = last
     if end > start:
         yield start, end
+
+
+def _last_first(runs: Sequence[_Run], partial: Partial) -> list[_Run]:
+    """Put the last parts of a file in front, if they are missing."""
+    if not runs or runs[-1][1] < partial.size:
+        return [*runs]
+    *others, (start, end) = runs
+    at = max(start, partial.span(max(0, partial.count - _LAST_PARTS))[0])
+    return [(at, end), *others, *([(start, at)] if start < at else [])]
 
 
 def _write(descriptor: int, data: bytes, at: int) -> int:

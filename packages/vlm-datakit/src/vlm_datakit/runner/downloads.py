@@ -16,7 +16,6 @@ from vlm_datakit.hub.lanes import LANES
 from vlm_datakit.hub.names import Pinned, pinned
 from vlm_datakit.plan import SourceFile
 from vlm_datakit.runner.provisional import stated_of
-from vlm_datakit.sources.survey import HEAD_BYTES
 
 if TYPE_CHECKING:
     from vlm_datakit.hub.download import Told
@@ -86,7 +85,7 @@ class Coming:
 
     Attributes:
         file: It; None: none has been begun.
-        marks: Of the parts in which its first rows stood; see `vlm_datakit.hub.arriving.is_held`.
+        marks: Of the parts in which its first rows stand; see `vlm_datakit.hub.arriving.is_held`.
     """
 
     def __init__(self, told: Told | None) -> None:
@@ -95,7 +94,7 @@ class Coming:
         self._told, self._stop = told, threading.Event()
 
     def begin(self, file: SourceFile) -> None:
-        """Begin with a file, and wait until its first rows are here.
+        """Begin with a file, and wait until its first bytes are here.
 
         Raises:
             RemoteError, SourceError, OutputError: as `vlm_datakit.hub.download.downloaded`.
@@ -107,7 +106,6 @@ class Coming:
         threading.Thread(target=self._download, args=(stated,), daemon=True).start()
         with open_arriving(stated) as stream:
             if (arriving := arriving_of(stream)) is not None:
-                arriving.wait(HEAD_BYTES)
                 self.marks = (arriving.mark,)
 
     def end(self) -> None:

@@ -26,8 +26,8 @@ if TYPE_CHECKING:
 
 
 def may_arrive(file: SourceFile) -> bool:
-    """Whether slices of a file may be made while it comes: large ones of lines, on the Hub."""
-    return file.is_lines and may_look(file)
+    """Whether slices of a file may be made while it comes: large lines and Parquet, on the Hub."""
+    return (file.is_lines or file.kind == "parquet") and may_look(file)
 
 
 def stated_of(file: SourceFile) -> Stated | None:

@@ -13,15 +13,19 @@ _LOOK_BYTES = 64 * 1024
 _ARROW = frozenset({"arrow-file", "arrow-stream"})
 
 
-def features_of(file: SourceFile) -> dict[str, Any]:
+def features_of(file: SourceFile, *, arrives: bool = False) -> dict[str, Any]:
     """Return the features that ``datasets`` wrote into Parquet or Arrow; else none.
+
+    Args:
+        file: The source.
+        arrives: Whether it may be read while it comes; see `open_source`.
 
     Raises:
         SourceError: if the file is damaged.
     """
     if file.is_pipe or file.kind not in _PARQUET | _ARROW:
         return {}
-    with open_source(file, piece_bytes=_LOOK_BYTES) as stream:
+    with open_source(file, piece_bytes=_LOOK_BYTES, arrives=arrives) as stream:
         return features_in(_metadata(file, stream))
 
 

@@ -12,6 +12,7 @@ from itertools import accumulate
 from typing import IO, Any
 
 from vlm_datakit.conversation import Rejected, Row
+from vlm_datakit.hub.arriving import Arriving
 from vlm_datakit.plan import MIB
 from vlm_datakit.sources.arrow_values import ArrowRows, rows_at_once, speaking_of
 from vlm_datakit.sources.jsonl import Span
@@ -64,7 +65,7 @@ def _opened(stream: IO[bytes]) -> Any:
     from pyarrow.parquet import ParquetFile
 
     # Elsewhere each jump costs an answer: there the columns of a row group come at once.
-    is_near = isinstance(getattr(stream, "raw", None), io.FileIO)
+    is_near = isinstance(getattr(stream, "raw", None), io.FileIO | Arriving)
     source = PythonFile(stream, mode="r")
     return ParquetFile(source, buffer_size=_BUFFER_BYTES, pre_buffer=not is_near)
 

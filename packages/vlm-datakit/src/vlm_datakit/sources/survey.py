@@ -27,8 +27,6 @@ from vlm_datakit.walk import bytes_of
 
 _ROWS, _BYTES = 1_000, 16 * MIB
 _LOOK_BYTES = 4 * MIB  # asked for at once; a file of the Hub is not downloaded for it
-#: What a look at the first rows of a file of lines asks for, but for a line of many MiB.
-HEAD_BYTES = _BYTES + _LOOK_BYTES
 _LOOKED_AT = 10 * _ROWS  # good or not
 _TABLES = frozenset({"csv", "tsv"})
 _NAMED = frozenset({ImageForm.PATH, ImageForm.URL})
@@ -56,8 +54,13 @@ class Survey:
     literal_places: tuple[str, ...] = ()
 
 
-def first_rows(file: SourceFile, pipe: Pipe | None) -> list[Row]:
+def first_rows(file: SourceFile, pipe: Pipe | None, *, arrives: bool = False) -> list[Row]:
     """Return the readable rows among the first of a file, at most 1,000 or 16 MiB of them.
+
+    Args:
+        file: The source.
+        pipe: Standard input, if the file is it; its rows stay unread.
+        arrives: Whether they may be read while the file comes; see `open_source`.
 
     Raises:
         SourceError: if the file is damaged so far.
@@ -66,7 +69,7 @@ def first_rows(file: SourceFile, pipe: Pipe | None) -> list[Row]:
         is_text = file.is_lines or file.kind in _TABLES
         head = pipe.peek(_ROWS if is_text else _BYTES, _BYTES)
         return _first(file, io.BytesIO(head), is_cut=is_text or len(head) >= _BYTES)
-    with open_source(file, piece_bytes=_LOOK_BYTES) as stream:
+    with open_source(file, piece_bytes=_LOOK_BYTES, arrives=arrives) as stream:
         return _first(file, stream)
 
 
