@@ -20,7 +20,7 @@ STEPS = 160
 SWITCHES = ("--use-cpu", "--eval-on-start", "--keep-best")
 
 
-def start(data: Path, output: Path, *launcher: str, **options: object) -> subprocess.Popen[str]:
+def start(data: Path | str, output: Path, *launcher: str, **options: object) -> subprocess.Popen[str]:
     flags: dict[str, object] = {
         "--model-name-or-path": "tiny",
         "--data": data,
@@ -34,7 +34,7 @@ def start(data: Path, output: Path, *launcher: str, **options: object) -> subpro
         "--eval-steps": 20,
         **{f"--{key.replace('_', '-')}": value for key, value in options.items()},
     }
-    words = [str(word) for pair in flags.items() for word in pair]
+    words = [str(word) for pair in flags.items() if pair[1] is not None for word in pair]
     return subprocess.Popen(
         [*(launcher or [sys.executable]), "-m", "vlm_trainer", *words, *SWITCHES],
         env={
@@ -103,14 +103,20 @@ def test_killed_stopped_and_resumed_runs_end_in_the_bytes_of_an_undisturbed_one(
         assert steps[-1] == STEPS
 
 
+@pytest.mark.parametrize(
+    ("scheme", "held_out"),
+    [("", {}), ("file://", {"eval_share": None, "eval_split": "test"})],
+    ids=["here", "streamed"],
+)
 def test_two_killed_processes_end_in_the_bytes_of_two_undisturbed_ones_over_uneven_epochs(
-    tmp_path: Path,
+    tmp_path: Path, scheme: str, held_out: dict[str, object]
 ) -> None:
     rows = BUILD["digit_rows"](range(13))  # 8 and 5 rows a step: 2 steps an epoch, 10 epochs
-    data = Path(BUILD["write_import"](tmp_path / "data", {"train": rows}))
+    splits = {"train": rows, "test": BUILD["digit_rows"](range(20, 23))}
+    data = f"{scheme}{BUILD['write_import'](tmp_path / 'data', splits, group=2)}"
     torchrun = ["-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2"]
     launcher = [sys.executable, *torchrun]
-    options = {"max_steps": 20, "save_steps": 3, "expect_processes": 2}
+    options = {"max_steps": 20, "save_steps": 3, "expect_processes": 2, **held_out}
     whole, cut = tmp_path / "whole", tmp_path / "cut"
     undisturbed = start(data, whole, *launcher, **options)
     _, said = undisturbed.communicate(timeout=240)
