@@ -355,6 +355,35 @@ def test_a_preview_shows_what_import_makes_of_the_first_rows_by_ranges(
     assert not any(asked.head.startswith("HEAD") for asked in hub.served.asked)
 
 
+def test_a_preview_for_a_goal_shows_what_the_import_for_it_makes(
+    hub: Any, hub_cli: Any, tmp_path: Path
+) -> None:
+    rows = [
+        {"user_query": f"What is {n} + {n}?", "model_reply": f"It is {2 * n}."} for n in range(4)
+    ]
+    text = "".join(json.dumps(row) + "\n" for row in rows)
+    hub.add("owner/sums", {"train.jsonl": text.encode()})
+
+    none = hub_cli("preview", "owner/sums", "-n", "1")
+    shown = hub_cli("preview", "owner/sums", "-n", "2", "--goal", "sft", "--json")
+    both = hub_cli("preview", "owner/sums", "--goal", "sft", "--from", "simple")
+    imported = hub_cli("import", "owner/sums", "--goal", "sft", "-o", "out")
+
+    assert none.code == 3
+    assert b"--goal vlm, sl or dpo tells from the rows what they are" in none.err
+    assert both.code == 2
+    assert (shown.code, imported.code) == (0, 0), shown.err
+    found = json.loads(shown.out)
+    assert found["evidence"].startswith("suggested for sft: ")
+    assert found["evidence"].encode() in imported.err
+    turns = [[turn["text"] for turn in row["turns"]] for row in found["rows"]]
+    said = [
+        [part.text for message in row.messages for part in message.content]
+        for row in open_shards(tmp_path / "out", "train")
+    ]
+    assert turns == said[:2]
+
+
 def test_search_and_popular_list_sets(hub: Any, hub_cli: Any, flagship: Any) -> None:
     hub.add("owner/forms", {"train.jsonl": b"{}"})
 

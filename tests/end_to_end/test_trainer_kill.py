@@ -20,7 +20,9 @@ STEPS = 160
 SWITCHES = ("--use-cpu", "--eval-on-start", "--keep-best")
 
 
-def start(data: Path | str, output: Path, *launcher: str, **options: object) -> subprocess.Popen[str]:
+def start(
+    data: Path | str, output: Path, *launcher: str, **options: object
+) -> subprocess.Popen[str]:
     flags: dict[str, object] = {
         "--model-name-or-path": "tiny",
         "--data": data,

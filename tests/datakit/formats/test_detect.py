@@ -85,8 +85,8 @@ def test_rows_of_no_known_format_show_their_columns(rows: list[Any], columns: st
     known = ", ".join(FORMATS)
     assert str(caught.value) == (
         f"a.jsonl: no known format fits rows with the columns {columns}; "
-        f"name one with --from (known: {known}), "
-        "or say what they are with --map prompt=COLUMN --map response=COLUMN"
+        "--goal vlm, sl or dpo tells from the rows what they are; else name a format with "
+        f"--from (known: {known}), or say it with --map prompt=COLUMN --map response=COLUMN"
     )
 
 

@@ -138,17 +138,31 @@ def _surveyed(
     file: SourceFile, request: ImportRequest, pipe: Pipe | None, *, arrives: bool = False
 ) -> tuple[Survey, FieldMap | None]:
     """Tell from the first rows what an import does, by its goal if it has one."""
-    if request.goal is None:
-        name, mapping = settled(request.mapping, request.format)
-        evidence = None
-    else:
-        chosen = choose_mapping(file, pipe, request.goal, arrives=arrives)
-        name, mapping = settled(chosen.mapping, chosen.format or "auto")
-        evidence = why(chosen, request.goal)
+    name, mapping, evidence = read_as(file, request, pipe, arrives=arrives)
     format_ = None if name == "auto" else formats.get(name)
     found = look_at(file, pipe, format_, mapping, arrives=arrives)
     found = replace(found, evidence=evidence or found.evidence)
     return (found if name == "auto" else replace(found, format=name)), mapping
+
+
+def read_as(
+    file: SourceFile, request: ImportRequest, pipe: Pipe | None = None, *, arrives: bool = False
+) -> tuple[str, FieldMap | None, str | None]:
+    """Return the format, or ``auto``, the mapping, and why, if a goal has chosen them.
+
+    Args:
+        file: The source whose first rows decide, if the request has a goal.
+        request: What was said of the sources.
+        pipe: Standard input, if the file is it.
+        arrives: Whether the rows may be read while the file comes.
+
+    Raises:
+        SourceError: if it is open what the columns are for that goal, or they do not fit it.
+    """
+    if request.goal is None:
+        return *settled(request.mapping, request.format), None
+    chosen = choose_mapping(file, pipe, request.goal, arrives=arrives)
+    return *settled(chosen.mapping, chosen.format or "auto"), why(chosen, request.goal)
 
 
 def sources_of(request: ImportRequest, pipe: Pipe | None = None) -> tuple[SourceFile, ...]:

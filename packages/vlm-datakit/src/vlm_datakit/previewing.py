@@ -11,7 +11,7 @@ from vlm_datakit.checks import check
 from vlm_datakit.conversation import Conversation, Converted, Image, Message, Rejected, Row, Text
 from vlm_datakit.errors import SourceError
 from vlm_datakit.images.thumbnail import Pixels, thumbnail
-from vlm_datakit.importing import ImportRequest, check_roots, sources_of
+from vlm_datakit.importing import ImportRequest, check_roots, read_as, sources_of
 from vlm_datakit.mapping.parser import settled
 from vlm_datakit.plan import MIB, Plan, SourceFile
 from vlm_datakit.runner.stages import open_beside, open_pictures, stages_of
@@ -21,6 +21,7 @@ from vlm_datakit.sources.kinds import read
 from vlm_datakit.sources.opening import open_source
 from vlm_datakit.sources.slices import slice_bytes
 from vlm_datakit.sources.survey import survey
+from vlm_datakit.suggesting import Given, check_goal
 from vlm_datakit.walk import convert_rows
 
 _PIECE_BYTES = MIB
@@ -79,7 +80,8 @@ Box = Callable[[int], tuple[int, int]]
 def preview(request: ImportRequest, count: int = 5, box: Box | None = None) -> Preview:
     """Return the first rows of a source, through the same walk as an import.
 
-    Of a file on the Hub only ranges are fetched, and held to no digest: it is a look.
+    Of a file on the Hub only ranges are fetched, and held to no digest: it is a look. With a
+    goal they are those of the rows that an import would choose a mapping by.
 
     Args:
         request: What would be imported; its first file is looked at.
@@ -89,15 +91,18 @@ def preview(request: ImportRequest, count: int = 5, box: Box | None = None) -> P
     Raises:
         UsageError, SourceError, RemoteError: as `vlm_datakit.importing.plan_import`.
     """
-    name, mapping = settled(request.mapping, request.format)
-    format_ = None if name == "auto" else formats.get(name)
+    check_goal(request.goal, Given(request.format, request.mapping))
+    settled(request.mapping, request.format)
     check_roots(request.image_roots)
     file = sources_of(request)[0]
+    name, mapping, evidence = read_as(file, request)
+    format_ = None if name == "auto" else formats.get(name)
     read_rows = _first(file, count, request.limits.max_line_bytes)
     good = [row for row in read_rows if isinstance(row, Row)]
     if not good and format_ is None:
         raise SourceError(f"{file.name}: no rows can be read")
     found = survey(good, file.name, format_, mapping)
+    found = replace(found, evidence=evidence or found.evidence)
     plan = Plan(
         files=(file,),
         format=found.format,

@@ -12,6 +12,7 @@ from vlm_datakit.cli.ending import print_json
 from vlm_datakit.cli.options import (
     config_option,
     format_option,
+    goal_option,
     image_root_option,
     import_request,
     mapping_options,
@@ -37,6 +38,7 @@ _TEXT_CHARS = 300
 @click.option("-n", "--count", default=5, show_default=True, type=click.IntRange(1, 1000))
 @format_option
 @mapping_options
+@goal_option
 @split_option
 @config_option
 @with_datasets_option

@@ -80,8 +80,8 @@ def choose(guesses: Sequence[Guess], rows: Sequence[Fields], source: str) -> Gue
         columns = _columns(rows)
         raise SourceError(
             f"{source}: no known format fits rows with the columns {columns}; "
-            f"name one with --from (known: {names}), "
-            "or say what they are with --map prompt=COLUMN --map response=COLUMN"
+            "--goal vlm, sl or dpo tells from the rows what they are; else name a format with "
+            f"--from (known: {names}), or say it with --map prompt=COLUMN --map response=COLUMN"
         )
     if len(guesses) > 1 and guesses[0].rank == guesses[1].rank:
         equal = " and ".join(guess.format.name for guess in guesses[:2])
