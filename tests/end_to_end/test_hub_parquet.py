@@ -82,6 +82,24 @@ def test_the_first_slice_is_done_before_the_last_byte_was_sent(
     assert asked_bytes(hub) == len(data)  # each byte once: no look asked for what comes anyway
 
 
+@pytest.mark.parametrize(
+    ("more", "code", "words"),
+    [
+        (("--goal", "dpo"), 3, b"does not fit dpo"),
+        (("--map", "prompt=question", "--map", "response=response"), 2, b"question"),
+    ],
+    ids=["a goal", "a column that is not there"],
+)
+def test_what_the_first_rows_are_not_fit_for_is_said_before_the_rest_comes(
+    hub: Any, held_back: None, tmp_path: Path, *, more: tuple[str, ...], code: int, words: bytes
+) -> None:
+    with started(hub, tmp_path, *more) as process:
+        _, said = process.communicate(timeout=20)  # the flow is never set
+
+    assert (process.returncode, words in said) == (code, True), said
+    assert not (tmp_path / "out").exists()
+
+
 @pytest.mark.parametrize("workers", ["1", "2"])
 def test_after_a_kill_neither_parts_are_fetched_nor_slices_done_again(
     hub: Any,

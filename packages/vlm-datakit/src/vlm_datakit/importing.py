@@ -120,15 +120,14 @@ def _looked_at(
 ) -> tuple[Survey, FieldMap | None]:
     """Survey a file as soon as its first rows are here, or else as soon as it is.
 
-    What is wrong with rows is said of the whole file alone, held to its digest. Rows that name
-    their pictures make small slices, whose borders are not worth a question each.
+    What they are not fit for is said at once, however large the file is. Rows that name their
+    pictures make small slices, whose borders are not worth a question each.
     """
     if first is not None and request.row_limit is None and may_arrive(file):
         first.begin(file)
-        with suppress(SourceError, UsageError):
-            found, mapping = _surveyed(file, request, pipe, arrives=True)
-            if not found.names_pictures:
-                return found, mapping
+        found, mapping = _surveyed(file, request, pipe, arrives=True)
+        if not found.names_pictures:
+            return found, mapping
         first.marks = ()
     fetched(file, told, request.row_limit)
     return _surveyed(file, request, pipe)
