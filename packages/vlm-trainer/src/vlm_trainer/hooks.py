@@ -201,6 +201,9 @@ class ShardHooks(PositionHooks, LeanSteps):  # framework hooks only; before a tr
         self._load_from_checkpoint(str(self.state.best_model_checkpoint))
 
     def _save(self, output_dir: str | None = None, state_dict: Any = None) -> None:
+        """Write a model, from one process: with FSDP the stock trainer asks all of them to."""
+        if not self.args.should_save:
+            return
         super()._save(output_dir, state_dict)
         folder = Path(str(output_dir or self.args.output_dir))
         # A pickle that nothing of ours reads, and nobody should.
