@@ -180,7 +180,8 @@ def _suggested(
         found = _of_offer(offer, rows, goal)
         if found is not None:
             tried.append(found)
-    tried += _of_formats(rows, goal)
+    unsure = [one.outcome for one in tried if one.suggestion.score < _SURE_ALONE]
+    tried += [one for one in _of_formats(rows, goal) if one.outcome not in unsure]
     kept = _distinct(sorted(tried, key=lambda one: -one.suggestion.score))
     if not kept:
         return DoesNotFit(goal, why_unfit(columns, goal))

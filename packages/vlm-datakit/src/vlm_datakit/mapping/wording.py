@@ -8,10 +8,12 @@ from typing import Any
 
 from vlm_datakit.mapping.columns import Column
 from vlm_datakit.mapping.names import is_meta
+from vlm_datakit.mapping.pictures import PLACE
 
 _CODED = re.compile(
     r"[0-9a-f]{8,}|[0-9a-f]{8}-[0-9a-f-]{27}|\d{4}-\d\d-\d\d.*|[\w.+-]+://\S+"
     r"|/?(?:[\w.-]+/)+[\w.-]*|[A-Za-z]+[_-]?\d[\w-]*|[\w-]+\.[a-z]{2,4}"
+    r"|\S+@\S+\.\w+|[\d|_.,:/-]*[|_][\d|_.,:/-]*"
     r"|(?=\S*\d)[A-Za-z<]+[-_:][\w:<>-]+|[a-z]+(?:_[a-z0-9]+)+",
 )
 _WORDED = re.compile(r"\w\W*\s+\W*\w|[\u0e00-\u0fff\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]{3}")
@@ -22,6 +24,11 @@ _COMMANDS = re.compile(
     r"|who|why|write)\b",
     re.IGNORECASE,
 )
+_INSTRUCTS = re.compile(
+    r"\s*(?:in this task|your task|given (?:an?|the)|you(?:'re| are| will be) given)\b",
+    re.IGNORECASE,
+)
+_SHOWS_CHOICES = re.compile(r"(?:^|[\s(,;])[Aa]\s?[.):]\s*\S.*?[\s(,;][Bb]\s?[.):]\s*\S", re.DOTALL)
 _SPELLED_LIST = re.compile(r"""\s*\[\s*["'].*["']\s*\]\s*""", re.DOTALL)
 
 
@@ -53,6 +60,12 @@ def commands(column: Column) -> float:
     return sum(bool(_COMMANDS.match(value)) for value in said) / len(said) if said else 0.0
 
 
+def instructs(column: Column) -> bool:
+    """Whether texts say what is to be done with another."""
+    said = [value for value in column.values if isinstance(value, str) and value.strip()]
+    return sum(bool(_INSTRUCTS.match(value)) for value in said) * 2 > len(said)
+
+
 def is_repeated(column: Column) -> bool:
     """Whether few values stand in many rows, as those of a category do."""
     texts = [value for value in column.values if isinstance(value, str)]
@@ -71,9 +84,15 @@ def spells_lists(column: Column) -> bool:
     return bool(given) and all(_SPELLED_LIST.fullmatch(value) for value in given[:20])
 
 
+def shows_choices(column: Column) -> bool:
+    """Whether most texts show choices by their letters: ``A. ice B. steam``."""
+    said = [value for value in column.values if isinstance(value, str) and value.strip()]
+    return sum(bool(_SHOWS_CHOICES.search(value)) for value in said) * 2 > len(said)
+
+
 def has_mark(column: Column) -> bool:
     """Whether ``<image>`` stands in texts, or in the texts of messages."""
-    return any("<image" in text for value in column.values for text in _texts_in(value))
+    return any(PLACE.search(text) for value in column.values for text in _texts_in(value))
 
 
 def _texts_in(value: Any) -> Iterator[str]:
