@@ -15,6 +15,7 @@ from vlm_datakit.mapping.offers import Offer
 from vlm_datakit.mapping.takes import Take, as_is, groups
 from vlm_datakit.mapping.wording import spells_lists
 
+_YES_OR_NO = -9.0  # 0 and 1 beside a list that nothing calls choices
 _KEYS = frozenset({"idx", "index", "letter", "option"})
 _LETTER = re.compile(r"\(?[A-H]\)?")
 
@@ -75,6 +76,8 @@ def _chosen(columns: Sequence[Column], choices: tuple[Column, ...], path: Any) -
             yield Take("best-by-rating", (path, column.path), score + 2, words, column.path)
         elif not _is_from_1(path) and count and _tells_which(column, choices, count):
             words = f"{column.path} tells which of {choices[0].path}"
+            if not named and {*values} <= {0, 1}:
+                score, words = min(score, _YES_OR_NO), f"{words}, if it is no yes or no"
             if key or named or len(_indexes(columns, count)) == 1:
                 yield Take("choice-by-index", (path, column.path), score, words, column.path)
         elif column.holds in (Holds.TEXT, Holds.CLASS) and values:

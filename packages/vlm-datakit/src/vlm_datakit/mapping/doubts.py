@@ -14,7 +14,7 @@ from vlm_datakit.mapping.fieldmap import COLUMN
 from vlm_datakit.mapping.lists import values_at
 from vlm_datakit.mapping.names import is_meta, weight, words_of
 from vlm_datakit.mapping.takes import Take
-from vlm_datakit.mapping.wording import is_repeated, is_worded, shows_choices
+from vlm_datakit.mapping.wording import asks, commands, is_repeated, is_worded, shows_choices
 
 _LETTER = re.compile(r"\(?[A-Ha-h]\)?")
 _NEAR = frozenset({"anchor", "neg", "negative", "pos", "positive"})
@@ -22,6 +22,8 @@ _PLACES = frozenset(
     {"bbox", "bboxes", "box", "boxes", "coordinate", "coordinates", "coords"}
     | {"keypoint", "keypoints", "point", "points", "polygon", "polygons"}
 )
+_CODE = frozenset({"code", "snippet"})
+_TITLES = frozenset({"title", "headline", "heading"})
 _WORKED = frozenset({"explanation", "rationale", "reasoning", "solution", "steps", "thought"})
 #: Words of a text and of what it became.
 _VERSIONS = (("old", "new"), ("before", "after"), ("original", "edited"), ("original", "modified"))
@@ -101,9 +103,22 @@ def _is_near(case: Case) -> str | None:
 
 def _is_a_title(case: Case) -> str | None:
     """A title, where no text is asked for one."""
-    if words_of(case.answer.main)[-1:] != ("title",):
+    if _TITLES.isdisjoint(words_of(case.answer.main)[-1:]):
         return None
     return f"{case.answer.main} may be the title of the row"
+
+
+def _is_code_beside_a_text(case: Case) -> str | None:
+    """Code and a text that says what it does: either may be asked for."""
+    by_path = {column.path: column for column in case.columns}
+    if _CODE.isdisjoint(words_of(case.answer.main)) or not case.asked:
+        return None
+    for path in case.asked:
+        column = by_path.get(path)
+        is_told = weight("prompt", path) >= 3 or (column is not None and commands(column) > 0.5)
+        if is_told or (column is not None and asks(column) > 0.5):
+            return None
+    return f"{case.answer.main} may be what {case.asked[-1]} is said of"
 
 
 def _is_unseen_choice(case: Case) -> str | None:
@@ -160,6 +175,7 @@ _DOUBTS: tuple[Callable[[Case], str | None], ...] = (
     _is_beside_places,
     _is_near,
     _is_a_title,
+    _is_code_beside_a_text,
     _is_unseen_choice,
     _is_about_the_row,
     _is_an_object,

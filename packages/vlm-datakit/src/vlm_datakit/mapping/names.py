@@ -61,7 +61,7 @@ WORDS: dict[str, dict[str, float]] = {
         **dict.fromkeys(("correction", "corrected"), 4.5),
         **dict.fromkeys(("message", "msg"), 3),
         **dict.fromkeys(_DESCRIPTIONS, 5),
-        "title": 1.5,
+        **dict.fromkeys(("title", "headline", "heading"), 1.5),
         **dict.fromkeys(("text", "content", "body", "chosen"), 2),
         **dict.fromkeys(("explanation", "rationale", "reasoning", "annotation"), 1.5),
         **dict.fromkeys(("respuesta", "antwort", "antwoord", "risposta", "resposta"), 6),
