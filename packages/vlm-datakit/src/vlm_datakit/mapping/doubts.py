@@ -75,11 +75,27 @@ def _is_beside_a_number(case: Case) -> str | None:
     """A caption or so where the answer is a number."""
     if case.answer.how == "class-name" or _WORKED & {*words_of(case.answer.main)}:
         return None
+    if not case.asked and not any(map(_is_question, case.columns)):
+        return None
     for column in case.columns:
         named = weight("answer", column.path)
-        is_answer = column.holds == Holds.NUMBER and "[*]" not in column.path and named >= 5
+        is_answer = column.holds == Holds.NUMBER and "[*]" not in column.path and named >= 3
         if is_answer and not is_meta(column.path) and named > case.named:
             return f"{column.path} is called an answer, and holds numbers"
+    return None
+
+
+def _is_question(column: Column) -> bool:
+    return column.holds == Holds.TEXT and weight("prompt", column.path) >= 5 and asks(column) > 0.5
+
+
+def _is_a_caption(case: Case) -> str | None:
+    """A caption, where each row asks something of its own."""
+    if not case.has_pictures or weight("caption", case.answer.main) < 2 or case.named > 5:
+        return None
+    for column in case.columns:
+        if _is_question(column) and not is_repeated(column):
+            return f"{case.answer.main} describes, and need not answer {column.path}"
     return None
 
 
@@ -159,12 +175,16 @@ def _is_an_object(case: Case) -> str | None:
 
 def _is_poorer(case: Case) -> str | None:
     """A class, where a text says more of the picture."""
-    if case.answer.how != "class-name" or case.asked or not case.has_pictures:
+    if case.answer.how != "class-name" or not case.has_pictures:
         return None
+    asked = [c for c in case.columns if c.path in case.asked]
+    if any(asks(column) > 0.5 or commands(column) > 0.5 for column in asked):
+        return None
+    if asked:
+        return f"{asked[0].path} does not ask for a class"
     for column in case.columns:
         is_text = column.holds == Holds.TEXT and is_worded(column) and not is_repeated(column)
-        is_other = weight("prompt", column.path) >= 3 or weight("system", column.path) > 0
-        if is_text and not is_other and "[*]" not in column.path:
+        if is_text and "[*]" not in column.path and weight("system", column.path) <= 0:
             return f"{column.path} says more of the picture than its class"
     return None
 
@@ -172,6 +192,7 @@ def _is_poorer(case: Case) -> str | None:
 _DOUBTS: tuple[Callable[[Case], str | None], ...] = (
     _is_a_version,
     _is_beside_a_number,
+    _is_a_caption,
     _is_beside_places,
     _is_near,
     _is_a_title,

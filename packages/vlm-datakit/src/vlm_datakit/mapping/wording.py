@@ -19,9 +19,9 @@ _CODED = re.compile(
 _WORDED = re.compile(r"\w\W*\s+\W*\w|[\u0e00-\u0fff\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]{3}")
 _ASKS = re.compile(r"[?\uff1f\u061f;]\s*(?:</?\w+>|<image>)?\s*$")
 _COMMANDS = re.compile(
-    r"\s*(?:please |can you |could you )?(?:answer|convert|create|describe|explain|extract|find"
-    r"|generate|give|how|identify|list|name|provide|read|sort|summari[sz]e|translate|what|which"
-    r"|who|why|write)\b",
+    r"\s*(?:please |can you |could you )?(?:answer|classify|compare|convert|count|create|describe"
+    r"|determine|explain|extract|find|generate|give|how|identify|list|name|predict|provide|read"
+    r"|sort|summari[sz]e|tell|translate|what|which|who|why|write)\b",
     re.IGNORECASE,
 )
 _INSTRUCTS = re.compile(
