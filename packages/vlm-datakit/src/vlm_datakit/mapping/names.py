@@ -39,7 +39,7 @@ WORDS: dict[str, dict[str, float]] = {
         **dict.fromkeys(("article", "document", "post", "task", "dialogue", "dialog"), 3.5),
         **dict.fromkeys(("passage", "premise", "keyword", "exercise", "email"), 3),
         **dict.fromkeys(("diff", "patch"), 3),
-        **dict.fromkeys(("content", "text", "body", "source", "src"), 1.5),
+        **dict.fromkeys(("content", "text", "txt", "body", "source", "src"), 1.5),
         **dict.fromkeys(("pregunta", "frage", "vraag", "domanda", "pergunta", "soal"), 6),
         **dict.fromkeys(("вопрос", "问题", "問題", "指令", "質問", "질문", "سؤال", "السؤال"), 6),
         **dict.fromkeys(("pertanyaan", "instruccion", "anweisung", "instruksi", "perintah"), 6),
@@ -62,7 +62,7 @@ WORDS: dict[str, dict[str, float]] = {
         **dict.fromkeys(("message", "msg"), 3),
         **dict.fromkeys(_DESCRIPTIONS, 5),
         **dict.fromkeys(("title", "headline", "heading"), 1.5),
-        **dict.fromkeys(("text", "content", "body", "chosen"), 2),
+        **dict.fromkeys(("text", "txt", "content", "body", "chosen"), 2),
         **dict.fromkeys(("explanation", "rationale", "reasoning", "annotation"), 1.5),
         **dict.fromkeys(("respuesta", "antwort", "antwoord", "risposta", "resposta"), 6),
         **dict.fromkeys(("ответ", "答案", "回答", "답변", "대답", "جواب", "الجواب", "cevap"), 6),
@@ -81,7 +81,9 @@ WORDS: dict[str, dict[str, float]] = {
         "recaption": 2,
         **dict.fromkeys(_DESCRIPTIONS, 2),
         **dict.fromkeys(("latex", "formula", "ocr"), 2),
-        **dict.fromkeys(("label", "class", "text", "title", "markdown", "html", "report"), 1),
+        **dict.fromkeys(
+            ("label", "class", "text", "txt", "title", "markdown", "html", "report"), 1
+        ),
         **dict.fromkeys(("parse", "truth", "cls", "species", "breed", "emotion", "diagnosis"), 1),
     },
     "system": dict.fromkeys(("system", "persona", "sys", "системный"), 5),

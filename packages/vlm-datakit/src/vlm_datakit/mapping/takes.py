@@ -25,6 +25,7 @@ from vlm_datakit.mapping.wording import (
     asks,
     commands,
     has_mark,
+    is_about_rows,
     is_coded,
     is_constant,
     is_repeated,
@@ -139,7 +140,7 @@ def _text_prompt(column: Column, *, with_images: bool) -> Iterator[Take]:
         return
     score = named + 2 * asking + 0.5 * is_worded(column) - _DEEPER * column.depth
     score += commands(column) > 0.5 > asking
-    score -= 4 * (is_meta(column.path) + is_coded(column)) + _pair_name(column)
+    score -= 4 * (is_about_rows(column) + is_coded(column)) + _pair_name(column)
     score -= 3 * (not column.is_filled) + 2 * (is_repeated(column) and named < 5)
     score -= 3 * (weight("system", column.path) > 0 or _is_persona(column))
     if weight("answer", column.path) > named:

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from vlm_datakit.mapping.columns import Column
-from vlm_datakit.mapping.names import is_meta
+from vlm_datakit.mapping.names import is_meta, words_of
 from vlm_datakit.mapping.pictures import PLACE
 
 _CODED = re.compile(
@@ -44,8 +44,16 @@ def is_worded(column: Column) -> bool:
     return (
         bool(said)
         and sum(bool(_WORDED.search(value[:400])) for value in said) * 10 >= len(said) * 9
-        and not is_meta(column.path)
+        and not is_about_rows(column)
     )
+
+
+def is_about_rows(column: Column) -> bool:
+    """Whether a column says something about rows by its name, and holds no text of a source."""
+    if words_of(column.path) != ("source",):
+        return is_meta(column.path)
+    said = [value for value in column.values if isinstance(value, str)]
+    return len({*said}) < len(said) or not all(len(value.split()) > 2 for value in said)
 
 
 def asks(column: Column) -> float:
