@@ -108,7 +108,8 @@ def _marks_one(column: Column, choices: Column) -> bool:
     if column.holds != Holds.NUMBERS or lengths_of(column) != lengths_of(choices):
         return False
     rows = values_at(column)
-    return all({*row} <= {0, 1} and sum(row) == 1 for row in rows) and bool(rows)
+    are_marks = all(mark in (0, 1, "0", "1") for row in rows for mark in row)
+    return are_marks and all(sum(mark in (1, "1") for mark in row) == 1 for row in rows)
 
 
 def _are_distinct(column: Column) -> bool:

@@ -231,7 +231,8 @@ def _of_inner(path: str, values: Sequence[Any]) -> tuple[Holds, ImageForm | None
         return Holds.MESSAGES, None
     if _most(values, lambda value: isinstance(value, str) and bool(_NUMBER.fullmatch(value))):
         is_rating = weight("rating", path) or weight("rank", path)
-        return (Holds.NUMBERS if is_rating else Holds.TEXTS), None
+        are_marks = all(value in ("0", "1") for value in values)
+        return (Holds.NUMBERS if is_rating or are_marks else Holds.TEXTS), None
     holds, form = _of_values(path, values)
     lists = {
         Holds.PICTURE: Holds.PICTURES,

@@ -35,6 +35,7 @@ from vlm_datakit.mapping.wording import (
 
 _CHATS = frozenset({Holds.MESSAGES, Holds.TURNS})
 _RIGHT = frozenset({"accepted", "best", "chosen", "correct", "preferred"})
+_LIKELY = 5  # questions of which fuller ones are looked for
 _DEEPER = 0.7  # less for each object in which a text lies
 _MOST_VOICES = 12  # in a list of answers
 
@@ -100,7 +101,8 @@ def prompts(columns: Sequence[Column], *, with_images: bool) -> list[Take]:
         elif column.holds in _CHATS and speaker_of(column, -1) != "assistant":
             found.append(_chat_prompt(column, with_images=with_images))
     by_path = {column.path: column for column in columns}
-    found = _lifted([_fuller(take, found, by_path) for take in found], columns)
+    likely = sorted(found, key=lambda take: -take.score)[:_LIKELY]
+    found = _lifted([_fuller(take, likely, by_path) for take in found], columns)
     return sorted(found, key=lambda take: -take.score)
 
 
