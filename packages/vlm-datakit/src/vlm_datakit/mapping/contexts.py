@@ -37,28 +37,25 @@ def contexts_joined(offer: Offer, question: Take, answer: str, columns: Sequence
 
 def contexts_of(question: Take, answer: str, columns: Sequence[Column]) -> Iterator[Column]:
     """Yield the columns that belong to a question."""
-    named = weight("prompt", question.main)
     for column in columns:
-        belonging = weight("context", column.path)
         if column.path in (question.main, answer) or is_meta(column.path):
             continue
         is_text = column.holds in (Holds.TEXT, Holds.NOTHING) and "[*]" not in column.path
         is_near = column.path.rpartition(".")[0] == question.main.rpartition(".")[0]
-        is_equal = weight("prompt", column.path) > named
-        if (
-            is_text
-            and not _are_numbers(column)
-            and is_near
-            and not is_equal
-            and not is_coded(column)
-            and (
-                belonging >= 4
-                or (belonging > 0 and (named < 5 or _is_its_title(column, question)))
-                or (_are_its_choices(column) and named >= 5)
-                or (instructs(column) and 3 <= named < 5)
-            )
-        ):
+        is_equal = weight("prompt", column.path) > weight("prompt", question.main)
+        if is_text and is_near and not is_equal and _belongs(column, question):
             yield column
+
+
+def _belongs(column: Column, question: Take) -> bool:
+    """Whether a text is to be read before or behind a question, by its name or its words."""
+    named, belonging = weight("prompt", question.main), weight("context", column.path)
+    is_called = belonging >= 4 or (belonging > 0 and (named < 5 or _is_its_title(column, question)))
+    if not is_called and named >= 5:
+        is_called = _are_its_choices(column)
+    elif not is_called and named >= 3:
+        is_called = instructs(column)
+    return is_called and not _are_numbers(column) and not is_coded(column)
 
 
 def _are_its_choices(column: Column) -> bool:

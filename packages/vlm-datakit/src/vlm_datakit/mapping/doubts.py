@@ -56,8 +56,10 @@ def _is_a_version(case: Case) -> str | None:
     for earlier, later in _VERSIONS:
         for column in case.columns:
             words = words_of(column.path)
+            if earlier not in words:
+                continue
             path = _called(case.columns, [later if word == earlier else word for word in words])
-            if earlier not in words or path is None:
+            if path is None:
                 continue
             pair = (column.path, path)
             is_edit = case.asked == (column.path,) and case.answer.main == path
