@@ -47,7 +47,16 @@ class Case(NamedTuple):
 
 
 def doubt(case: Case) -> str | None:
-    """Return what speaks against an answer, in words; None if nothing does."""
+    """Return what speaks against an answer, in words; None if nothing does.
+
+    Example:
+        >>> from vlm_datakit.mapping.columns import columns_of
+        >>> from vlm_datakit.mapping.takes import as_is
+        >>> columns = columns_of([{"q": "Which is solid?", "a": "B"}])
+        >>> answer = as_is(columns[1], 6.0, "a holds texts")
+        >>> doubt(Case(("q",), answer, columns, has_pictures=False))
+        'a holds letters, and nothing shows the choices that they name'
+    """
     return next((words for one in _DOUBTS if (words := one(case)) is not None), None)
 
 
