@@ -19,12 +19,14 @@ from vlm_datakit.mapping.suggest import GOALS, DoesNotFit, Suggestion, suggest
 PIXEL = Image(b"", "image/png", 1, 1)
 names = st.sampled_from(
     ["question", "answer", "chosen", "rejected", "image", "image_1", "messages", "a.b", "x[*]", "",
-     "choices", "label", "response_a", "response_b", "winner", "scores", "system", "c1", "c2", "`"]
+     "choices", "label", "response_a", "response_b", "winner", "scores", "system", "c1", "c2", "`",
+     "caption", "bbox", "old_x", "new_x", "code", "title", "positive", "labels", "source"]
 )  # fmt: skip
 leaves = st.one_of(
     st.none(), st.booleans(), st.integers(-2, 3), st.floats(), st.text(max_size=3),
     st.sampled_from(["What is it?", "A cat sits here.", "<image>\nWhat?", "a/b.png", "model_a",
-                     "\n\nHuman: Hi\n\nAssistant: Ho", "['a', 'b']", "B", b"\xff\xd8\xff\xe0"]),
+                     "\n\nHuman: Hi\n\nAssistant: Ho", "['a', 'b']", "B", b"\xff\xd8\xff\xe0",
+                     b"fLaC", "a.wav", "1", "@@ -1 +1 @@"]),
 )  # fmt: skip
 turns = st.fixed_dictionaries(
     {"role": st.sampled_from(["user", "assistant", "system", 7, [], None]), "content": leaves}
@@ -39,7 +41,8 @@ features = st.none() | st.dictionaries(
     names,
     st.sampled_from(
         [{"_type": "Image"}, {"_type": "List", "feature": {"_type": "Image"}}, [{"_type": "Image"}],
-         {"_type": "ClassLabel", "names": ["a"]}, {"_type": 7}, [], "text", None, {"a": []}]
+         {"_type": "ClassLabel", "names": ["a"]}, {"_type": "Audio"}, {"_type": 7}, [], "text",
+         None, {"a": []}]
     ),
 )  # fmt: skip
 

@@ -404,6 +404,21 @@ UNFIT = {
         {"sentence": "Ann gave Bea it.", "option1": "Ann", "option2": "Bea", "answer": 1},
         "no column answers in words what another asks",
     ),
+    "a video, as bytes": (
+        "vlm",
+        {"video": {"bytes": b"\0\0\0\x18ftypmp42" + bytes(8), "path": None}, "caption": "A dog."},
+        "rows hold no picture: video is sound or video",
+    ),
+    "a sound, by its name": (
+        "vlm",
+        {"audio": {"bytes": b"?" * 9, "path": "1.opus"}, "text": "It barks."},
+        "rows hold no picture: audio is sound or video",
+    ),
+    "answers that a class calls wrong": (
+        "sl",
+        {"question": "What is moss?", "answer": "A car.", "label": "incorrect"},
+        "label says which answers are good",
+    ),
     "a box for an answer": (
         "vlm",
         {"image": PICTURE, "instruction": "Click on save.", "bbox": [1, 2, 3, 4]},
@@ -558,6 +573,105 @@ def test_one_candidate_for_which_next_to_nothing_speaks_is_open() -> None:
     assert isinstance(found, tuple)
     assert len(found) == 1
     assert clear_choice(found) is None
+
+
+DOUBTS = {
+    "a version": (
+        "sl",
+        {"old_contents": "a = 1 + 1", "new_contents": "a = 2 + 2", "message": "Raise a to 4."},
+        "new_contents is another version of old_contents",
+    ),
+    "a number for an answer": (
+        "vlm",
+        {"image": PICTURE, "question": "How many dogs?", "answer": 3, "text": "Dogs in a park."},
+        "answer is called an answer, and holds numbers",
+    ),
+    "a caption beside a question": (
+        "vlm",
+        {"image": PICTURE, "question": "How many dogs?", "caption": "Dogs in a park."},
+        "caption describes, and need not answer question",
+    ),
+    "a box": (
+        "vlm",
+        {
+            "image": PICTURE,
+            "instruction": "Click it.",
+            "bbox": [1, 2, 3, 4],
+            "purpose": "It saves.",
+        },
+        "bbox tells places in the picture, which may be the answer",
+    ),
+    "a text that is near": (
+        "sl",
+        {"anchor": "A man rides a horse.", "positive": "A man is outside."},
+        "positive is near in meaning, as it is called, and need be no answer",
+    ),
+    "a title": (
+        "sl",
+        {"title": "Pancakes", "instructions": "Whisk the eggs. Bake them."},
+        "title may be the title of the row",
+    ),
+    "code": (
+        "sl",
+        {"docstring": "Returns one of them.", "code": "def f():\n    return 1"},
+        "code may be what docstring is said of",
+    ),
+    "letters": (
+        "sl",
+        {"question": "Which is solid?", "answer": "B"},
+        "answer holds letters, and nothing shows the choices that they name",
+    ),
+    "what is said about a row": (
+        "sl",
+        {"question": "What is moss?", "answer_type": "Entity"},
+        "answer_type is called as what is said about a row",
+    ),
+    "an object": (
+        "sl",
+        {"question": "What is moss?", "sql": {"select": [1], "where": {"column": [2]}}},
+        "sql holds objects, which nobody says",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", DOUBTS)
+def test_what_speaks_against_the_answer_is_said_and_makes_it_open(name: str) -> None:
+    goal, row, words = DOUBTS[name]
+
+    found = suggest_mapping([row], goal=goal)
+
+    assert isinstance(found, tuple)
+    assert clear_choice(found) is None
+    assert f"but {words}" in found[0].evidence
+
+
+def test_a_class_is_open_where_a_text_says_more_of_the_picture() -> None:
+    row = {"image": PICTURE, "label": "cat", "y": "A cat sleeps on a mat."}
+    label = {"_type": "ClassLabel", "names": ["cat", "dog"]}
+
+    found = suggest_mapping([row], goal="vlm", features={"label": label})
+
+    assert isinstance(found, tuple)
+    assert clear_choice(found) is None
+    said = {words for one in found for words in one.evidence}
+    assert "but y says more of the picture than its class" in said
+
+
+def test_a_question_with_what_stands_before_it_in_each_row_is_the_fuller_one() -> None:
+    bodies, asked = ("Ann has 8 pens.", "Bea has 3 cups."), ("How many has Ann?", "And Bea?")
+    rows = [
+        {"body": body, "question": question, "whole": f"{body} {question}", "answer": "It is so."}
+        for body, question in zip(bodies, asked, strict=True)
+    ]
+    same = [{**row, "whole": f"Answer this. {row['question']}"} for row in rows]
+
+    fuller, template = suggest_mapping(rows, goal="sl"), suggest_mapping(same, goal="sl")
+
+    assert isinstance(fuller, tuple)
+    assert "prompt=whole" in fuller[0].flags
+    assert "whole holds question and more" in fuller[0].evidence
+    assert isinstance(template, tuple)
+    assert "prompt=question" in template[0].flags
 
 
 def test_a_spelled_number_that_may_count_from_1_chooses_nothing() -> None:

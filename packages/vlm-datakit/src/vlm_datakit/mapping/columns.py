@@ -14,6 +14,7 @@ from typing import Any
 from vlm_datakit.conversation import ImageForm
 from vlm_datakit.errors import RowError
 from vlm_datakit.images.kind import classify
+from vlm_datakit.images.magic import HEAD_BYTES, media_type
 from vlm_datakit.mapping.dialogue import transcript
 from vlm_datakit.mapping.lookup import Found
 from vlm_datakit.mapping.names import weight
@@ -22,6 +23,9 @@ Fields = Mapping[str, Any]
 _DEEPEST, _MOST = 4, 300
 _PICTURE = re.compile(
     r"\.(?:jpe?g|png|gif|webp|bmp|tiff?|heic|avif|jp2)(?:[?#].*)?$", re.IGNORECASE
+)
+_PLAYED = re.compile(
+    r"\.(?:wav|mp3|flac|ogg|opus|m4a|aac|mp4|m4v|mkv|mov|avi|webm|mpe?g)$", re.IGNORECASE
 )
 _NUMBER = re.compile(r"\s*-?\d+(?:\.\d+)?\s*")
 SPEAKERS = frozenset(
@@ -40,6 +44,7 @@ class Holds(StrEnum):
     TURNS = "turns of from and value"
     TRANSCRIPT = "transcripts"
     TURN = "one message"
+    PLAYED = "sound or video"
     NUMBER = "numbers"
     NUMBERS = "lists of numbers"
     CLASS = "names of classes"
@@ -146,7 +151,12 @@ def _keys(values: Sequence[Any]) -> list[str]:
 
 
 def _is_plain_object(value: Any) -> bool:
-    return isinstance(value, Mapping) and picture_form(value) is None and not is_turn(value)
+    return (
+        isinstance(value, Mapping)
+        and picture_form(value) is None
+        and not is_turn(value)
+        and not is_played(value)
+    )
 
 
 def _is_object_list(value: Any) -> bool:
@@ -176,8 +186,8 @@ def _of_feature(feature: Any, values: Sequence[Any]) -> Holds | None:
         inner = _of_feature(feature.get("feature"), [])
     else:
         kind = feature.get("_type") if isinstance(feature, Mapping) else None
-        if kind == "Image":
-            return Holds.PICTURE
+        if kind in ("Image", "Audio", "Video"):
+            return Holds.PICTURE if kind == "Image" else Holds.PLAYED
         is_named = kind == "ClassLabel" and all(isinstance(value, str) for value in values)
         return Holds.CLASS if is_named else None
     return {Holds.PICTURE: Holds.PICTURES, Holds.CLASS: Holds.CLASSES}.get(inner or Holds.OTHER)
@@ -221,7 +231,8 @@ def _of_inner(path: str, values: Sequence[Any]) -> tuple[Holds, ImageForm | None
         return Holds.MESSAGES, None
     if _most(values, lambda value: isinstance(value, str) and bool(_NUMBER.fullmatch(value))):
         is_rating = weight("rating", path) or weight("rank", path)
-        return (Holds.NUMBERS if is_rating else Holds.TEXTS), None
+        are_marks = all(value in ("0", "1") for value in values)
+        return (Holds.NUMBERS if is_rating or are_marks else Holds.TEXTS), None
     holds, form = _of_values(path, values)
     lists = {
         Holds.PICTURE: Holds.PICTURES,
@@ -244,9 +255,7 @@ def picture_form(value: Any) -> ImageForm | None:
         >>> picture_form("scans/1.PNG").value, picture_form("A cat."), picture_form({"bytes": b"x"})
         ('path', None, <ImageForm.BYTES: 'bytes'>)
     """
-    if isinstance(value, Mapping) and not ({"bytes", "path"} & value.keys()):
-        return None
-    if isinstance(value, Mapping) and not value.keys() <= {"bytes", "path"}:
+    if isinstance(value, Mapping) and (not _is_file(value) or is_played(value)):
         return None
     try:
         form = classify(value, "$").form
@@ -260,6 +269,29 @@ def picture_form(value: Any) -> ImageForm | None:
     return form
 
 
+def _is_file(value: Mapping[str, Any]) -> bool:
+    return bool(value) and value.keys() <= {"bytes", "path"}
+
+
+def is_played(value: Any) -> bool:
+    """Whether a value is a file of sound or video, by its name or its first bytes.
+
+    Example:
+        >>> is_played({"bytes": b"fLaC", "path": None}), is_played({"bytes": b"x", "path": "1.png"})
+        (True, False)
+    """
+    if not isinstance(value, Mapping):
+        return False
+    name, head = value.get("path"), value.get("bytes")
+    if isinstance(name, str) and _PLAYED.search(name):
+        return True
+    if not isinstance(head, (bytes, bytearray)):
+        return False
+    is_riff = head[:4] == b"RIFF" and head[8:12] in (b"WAVE", b"AVI ")
+    is_mp4 = head[4:8] == b"ftyp" and media_type(bytes(head[:HEAD_BYTES])) is None
+    return is_riff or is_mp4 or head.startswith((b"fLaC", b"OggS", b"ID3", b"\x1aE\xdf\xa3"))
+
+
 def is_turn(value: Any) -> bool:
     """Whether a value is a message of role and content, or a turn of from and value."""
     if not isinstance(value, Mapping):
@@ -271,6 +303,7 @@ def is_turn(value: Any) -> bool:
 
 _PLAIN: tuple[tuple[Holds, Callable[[Any], bool]], ...] = (
     (Holds.TURN, is_turn),
+    (Holds.PLAYED, is_played),
     (Holds.OBJECT, lambda value: isinstance(value, Mapping)),
     (Holds.NUMBER, lambda value: isinstance(value, (int, float))),
 )

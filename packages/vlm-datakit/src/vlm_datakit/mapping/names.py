@@ -14,12 +14,19 @@ _LANGUAGES = frozenset(
 )
 #: Names that say nothing of their own: what lies in `answers.text` is an answer.
 _GENERIC = frozenset(
-    {"text", "value", "content", "body", "raw", "string", "str", "data", "item"} | {"span"}
+    {"text", "value", "content", "body", "raw", "string", "str", "data", "item"}
+    | {"readable", "span"}
 )
 _SPOILT = frozenset(
     {"original", "raw", "old", "wrong", "incorrect", "bad", "noisy", "draft"}
     | {"other", "alternative", "alternate", "additional", "extra"}
     | {"expected", "final", "predicted", "normalized"}
+)
+
+_DESCRIPTIONS = (
+    *("beschreibung", "bildbeschreibung", "bildunterschrift", "descripción", "descripcion"),
+    *("descrição", "descricao", "descrizione", "légende", "legende", "onderschrift"),
+    *("описание", "подпись", "描述", "说明", "説明", "キャプション", "설명", "캡션", "وصف"),
 )
 
 #: What a column with such a word in its name is likely to be, from 1 to 6.
@@ -30,8 +37,9 @@ WORDS: dict[str, dict[str, float]] = {
         **dict.fromkeys(("request", "user", "human", "ask", "q", "questioner"), 5),
         **dict.fromkeys(("input", "utterance", "command", "nl", "inquiry"), 4.5),
         **dict.fromkeys(("article", "document", "post", "task", "dialogue", "dialog"), 3.5),
-        **dict.fromkeys(("passage", "premise", "keyword", "exercise"), 3),
-        **dict.fromkeys(("content", "text", "body", "source"), 1.5),
+        **dict.fromkeys(("passage", "premise", "keyword", "exercise", "email"), 3),
+        **dict.fromkeys(("diff", "patch"), 3),
+        **dict.fromkeys(("content", "text", "txt", "body", "source", "src"), 1.5),
         **dict.fromkeys(("pregunta", "frage", "vraag", "domanda", "pergunta", "soal"), 6),
         **dict.fromkeys(("вопрос", "问题", "問題", "指令", "質問", "질문", "سؤال", "السؤال"), 6),
         **dict.fromkeys(("pertanyaan", "instruccion", "anweisung", "instruksi", "perintah"), 6),
@@ -44,15 +52,17 @@ WORDS: dict[str, dict[str, float]] = {
         **dict.fromkeys(("assistant", "gpt", "bot", "caption", "summary", "translation"), 5),
         "recaption": 5,
         **dict.fromkeys(("truth", "groundtruth", "gt", "gold", "reference", "transcription"), 4.5),
-        "accepted": 4.5,
+        **dict.fromkeys(("accepted", "tgt"), 4.5),
         **dict.fromkeys(("sql", "highlight", "abstract", "transcript", "parse"), 4.5),
-        **dict.fromkeys(("description", "latex", "formula", "markdown", "html", "result"), 4),
+        **dict.fromkeys(("description", "latex", "formula", "markdown", "result"), 4),
         **dict.fromkeys(("a", "alt", "sentence", "report", "ocr", "story"), 3.5),
-        **dict.fromkeys(("label", "code", "class", "generation", "snippet", "message"), 3),
-        **dict.fromkeys(("cls", "species", "emotion", "diagnosis", "sentiment"), 3),
+        **dict.fromkeys(("label", "code", "html", "class", "generation", "snippet"), 3),
+        **dict.fromkeys(("cls", "species", "breed", "emotion", "diagnosis", "sentiment"), 3),
         **dict.fromkeys(("correction", "corrected"), 4.5),
-        "title": 1.5,
-        **dict.fromkeys(("text", "content", "body", "chosen"), 2),
+        **dict.fromkeys(("message", "msg"), 3),
+        **dict.fromkeys(_DESCRIPTIONS, 5),
+        **dict.fromkeys(("title", "headline", "heading"), 1.5),
+        **dict.fromkeys(("text", "txt", "content", "body", "chosen"), 2),
         **dict.fromkeys(("explanation", "rationale", "reasoning", "annotation"), 1.5),
         **dict.fromkeys(("respuesta", "antwort", "antwoord", "risposta", "resposta"), 6),
         **dict.fromkeys(("ответ", "答案", "回答", "답변", "대답", "جواب", "الجواب", "cevap"), 6),
@@ -69,9 +79,12 @@ WORDS: dict[str, dict[str, float]] = {
     "caption": {
         **dict.fromkeys(("caption", "description", "alt", "sentence", "transcription"), 2),
         "recaption": 2,
+        **dict.fromkeys(_DESCRIPTIONS, 2),
         **dict.fromkeys(("latex", "formula", "ocr"), 2),
-        **dict.fromkeys(("label", "class", "text", "title", "markdown", "html"), 1),
-        **dict.fromkeys(("parse", "truth", "cls", "species", "emotion", "diagnosis"), 1),
+        **dict.fromkeys(
+            ("label", "class", "text", "txt", "title", "markdown", "html", "report"), 1
+        ),
+        **dict.fromkeys(("parse", "truth", "cls", "species", "breed", "emotion", "diagnosis"), 1),
     },
     "system": dict.fromkeys(("system", "persona", "sys", "системный"), 5),
     "chosen": {
@@ -91,7 +104,7 @@ WORDS: dict[str, dict[str, float]] = {
         "label": 1.5,
     },
     "rating": {
-        **dict.fromkeys(("rating", "score", "reward", "overall", "grade", "mark"), 5),
+        **dict.fromkeys(("rating", "score", "reward", "overall", "grade", "mark", "weight"), 5),
         **dict.fromkeys(("quality", "helpfulness", "preference", "upvote", "vote"), 3),
     },
     "rank": dict.fromkeys(("rank", "ranking", "place", "position"), 6),
@@ -116,7 +129,7 @@ _META = frozenset(
     {
         "annotator", "audience", "author", "batch", "bbox", "bboxes", "box", "boxes", "category",
         "confidence", "count", "created", "dataset", "date", "datetime", "detoxify", "difficulty",
-        "domain", "email", "embedding", "embeddings", "engine", "entry", "ext", "extension",
+        "domain", "embedding", "embeddings", "engine", "entry", "ext", "extension",
         "file", "filename", "filepath", "folder", "forks", "format", "grade", "hash", "height",
         "hexsha", "id", "ids", "idx", "index", "info", "ip", "issues", "kind", "lang", "language",
         "length", "licence", "license", "link", "locale", "machine", "md5", "meta", "metadata",
@@ -128,6 +141,7 @@ _META = frozenset(
         "version", "width", "worker",
     }
 )  # fmt: skip
+_TESTS = frozenset({"test", "tests"})
 _NOT = frozenset({"non", "not", "un", "dis", "less"})
 _IDS = re.compile(r"[a-z]{1,7}ids?")
 
@@ -196,6 +210,8 @@ def is_meta(path: str) -> bool:
     head = words[-1]
     if "input" in words and "output" in words:
         return True
+    if not _TESTS.isdisjoint(words_of(path.rpartition(".")[0])):
+        return True
     if head in _META or (_IDS.fullmatch(head) and not any(head in t for t in WORDS.values())):
         return True
     known = any(head in table for table in WORDS.values())
@@ -225,5 +241,6 @@ def weight(role: str, path: str) -> float:
     if role in ("chosen", "rejected", "system", "image", "no-picture", "rank", "caption"):
         return max(table.get(word, 0.0) for word in words)
     found = table.get(words[-1], 0.0) or max(table.get(word, 0.0) for word in words) / 2
-    is_spoilt = len(words) > 1 and any(word in _SPOILT for word in words[:-1])
+    above = words_of(path.rpartition(".")[0])
+    is_spoilt = any(word in _SPOILT for word in (*above, *words[:-1]))
     return found - 2.5 if found and is_spoilt else found

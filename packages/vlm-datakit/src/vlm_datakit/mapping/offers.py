@@ -7,7 +7,8 @@ from typing import Any, NamedTuple
 
 from vlm_datakit.mapping.columns import Column, Holds
 from vlm_datakit.mapping.fieldmap import Entry
-from vlm_datakit.mapping.takes import Take, systems, values_at
+from vlm_datakit.mapping.lists import values_at
+from vlm_datakit.mapping.takes import Take, systems
 
 
 class Offer(NamedTuple):

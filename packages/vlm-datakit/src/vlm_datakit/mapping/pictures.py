@@ -10,7 +10,8 @@ from vlm_datakit.errors import SEEN_CHARS, Reason, RowError, quoted
 from vlm_datakit.mapping.lookup import Found
 from vlm_datakit.turns import list_field, object_field, text_field
 
-_PLACE = re.compile(r"<image(?: (\d+))?>")
+#: A place of a picture in a text.
+PLACE = re.compile(r"<image(?: (\d+))?>")
 _IMAGE = {"type": "image"}
 
 
@@ -52,7 +53,7 @@ def placed(text: str, where: str) -> str | list[dict[str, str]]:
         >>> placed("See <image 1>.", "$.q")[1:]
         [{'type': 'image'}, {'type': 'text', 'text': '.'}]
     """
-    numbers = [found[1] for found in _PLACE.finditer(text)]
+    numbers = [found[1] for found in PLACE.finditer(text)]
     if not numbers:
         return text
     in_order = [str(number) for number in range(1, len(numbers) + 1)]
@@ -61,7 +62,7 @@ def placed(text: str, where: str) -> str | list[dict[str, str]]:
         seen = f"places numbered {found[:SEEN_CHARS]}"
         raise RowError(Reason.IMAGE_COUNT_DIFFERS, where, seen)
     parts = list[dict[str, str]]()
-    for index, piece in enumerate(_trimmed(_PLACE.sub("<image>", text).split("<image>"))):
+    for index, piece in enumerate(_trimmed(PLACE.sub("<image>", text).split("<image>"))):
         parts += [dict(_IMAGE)] if index else []
         parts += [{"type": "text", "text": piece}] if piece else []
     return parts

@@ -9,20 +9,19 @@ from typing import Any, NamedTuple
 
 from vlm_datakit.mapping.choosing import MARKS
 from vlm_datakit.mapping.columns import Column, Holds
+from vlm_datakit.mapping.contexts import contexts_joined
 from vlm_datakit.mapping.fieldmap import COLUMN, Entry
 from vlm_datakit.mapping.fieldmap import Column as Path
+from vlm_datakit.mapping.lists import lengths_of, values_at
 from vlm_datakit.mapping.names import WORDS, is_meta, stem_of, weight, words_of
 from vlm_datakit.mapping.offers import Offer, pictured
-from vlm_datakit.mapping.questions import contexts_joined
 from vlm_datakit.mapping.showing import pictures
 from vlm_datakit.mapping.takes import (
     Take,
     groups,
-    lengths_of,
     prompts,
     speaker_of,
     systems,
-    values_at,
 )
 from vlm_datakit.mapping.wording import asks, is_coded
 

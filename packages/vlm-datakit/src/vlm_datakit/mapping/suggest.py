@@ -180,12 +180,19 @@ def _suggested(
         found = _of_offer(offer, rows, goal)
         if found is not None:
             tried.append(found)
-    tried += _of_formats(rows, goal)
+    unsure = [_said(one) for one in tried if one.suggestion.score < _SURE_ALONE]
+    tried += [one for one in _of_formats(rows, goal) if _said(one) not in unsure]
     kept = _distinct(sorted(tried, key=lambda one: -one.suggestion.score))
     if not kept:
         return DoesNotFit(goal, why_unfit(columns, goal))
     mark = None if goal == "dpo" else feedback_on(columns, _read(kept[0]))
     return tuple(kept) if mark is None else DoesNotFit(goal, unpaired(mark))
+
+
+def _said(tried: _Tried) -> list[Any]:
+    """Return what rows became, whatever of it is the prompt."""
+    outcomes = (one for one in tried.outcome if isinstance(one, _Outcome))
+    return [(one.messages, one.rejected, one.images) for one in outcomes]
 
 
 def _read(suggestion: Suggestion) -> frozenset[str]:

@@ -2,21 +2,30 @@
 
 from __future__ import annotations
 
-import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import orjson
 
 from vlm_datakit.mapping.columns import Column, Holds
 from vlm_datakit.mapping.fieldmap import COLUMN, CONSTANT, Entry
 from vlm_datakit.mapping.fieldmap import Column as Path
+from vlm_datakit.mapping.lists import (
+    are_pieces,
+    are_tags,
+    are_votes,
+    has_spaces,
+    lengths_of,
+    token_lists,
+    values_at,
+)
 from vlm_datakit.mapping.names import is_meta, stem_of, weight, words_of
 from vlm_datakit.mapping.wording import (
     asks,
     commands,
     has_mark,
+    is_about_rows,
     is_coded,
     is_constant,
     is_repeated,
@@ -25,9 +34,9 @@ from vlm_datakit.mapping.wording import (
 )
 
 _CHATS = frozenset({Holds.MESSAGES, Holds.TURNS})
-_SHOWN = 50  # values that are looked at
-_ID = re.compile(r"\w*ids?|idx|index|start")
 _RIGHT = frozenset({"accepted", "best", "chosen", "correct", "preferred"})
+_LIKELY = 5  # questions of which fuller ones are looked for
+_DEEPER = 0.7  # less for each object in which a text lies
 _MOST_VOICES = 12  # in a list of answers
 
 
@@ -69,7 +78,7 @@ def speaker_of(column: Column, index: int) -> str:
     """Return who says the first or the last message in most rows of a chat."""
     said = Counter(
         message.get("role", message.get("from"))
-        for value in column.values[:_SHOWN]
+        for value in values_at(column)
         if value and isinstance(message := value[index], Mapping)
     )
     best = said.most_common(1)
@@ -91,16 +100,49 @@ def prompts(columns: Sequence[Column], *, with_images: bool) -> list[Take]:
             )  # fmt: skip
         elif column.holds in _CHATS and speaker_of(column, -1) != "assistant":
             found.append(_chat_prompt(column, with_images=with_images))
+    by_path = {column.path: column for column in columns}
+    likely = sorted(found, key=lambda take: -take.score)[:_LIKELY]
+    found = _lifted([_fuller(take, likely, by_path) for take in found], columns)
     return sorted(found, key=lambda take: -take.score)
+
+
+def _lifted(found: Iterable[Take], columns: Sequence[Column]) -> list[Take]:
+    """Return takes with no less for depth where all texts lie in objects."""
+    texts = [c.depth for c in columns if c.holds == Holds.TEXT and "[*]" not in c.path]
+    depth = min(texts, default=0)
+    return [take._replace(score=take.score + _DEEPER * depth) for take in found]
+
+
+def _fuller(take: Take, found: Sequence[Take], by_path: Mapping[str, Column]) -> Take:
+    """Return a text that holds a question and more of its row as likelier than the question."""
+    for other in found:
+        is_plain = take.how == other.how == COLUMN and take.main != other.main
+        if is_plain and _adds_to(by_path[take.main], by_path[other.main]):
+            words = f"{take.main} holds {other.main} and more"
+            return take._replace(score=max(take.score, other.score + 0.5), words=words)
+    return take
+
+
+def _adds_to(whole: Column, part: Column) -> bool:
+    """Whether texts end with others, with something new before in each row."""
+    pairs = list(zip(values_at(whole), values_at(part), strict=False))
+    if whole.holds != Holds.TEXT or part.holds != Holds.TEXT:
+        return False
+    if len(pairs) < 2 or len(whole.values) != len(part.values):
+        return False
+    if not all(a.strip().endswith(b.strip()) and b.strip() for a, b in pairs):
+        return False
+    added = {a.strip().removesuffix(b.strip()) for a, b in pairs}
+    return len(added) == len(pairs) and "" not in added
 
 
 def _text_prompt(column: Column, *, with_images: bool) -> Iterator[Take]:
     named, asking = weight("prompt", column.path), asks(column)
     if "[*]" in column.path or (named <= 0 and not is_worded(column)):
         return
-    score = named + 2 * asking + 0.5 * is_worded(column) - 0.7 * column.depth
+    score = named + 2 * asking + 0.5 * is_worded(column) - _DEEPER * column.depth
     score += commands(column) > 0.5 > asking
-    score -= 4 * (is_meta(column.path) + is_coded(column)) + _pair_name(column)
+    score -= 4 * (is_about_rows(column) + is_coded(column)) + _pair_name(column)
     score -= 3 * (not column.is_filled) + 2 * (is_repeated(column) and named < 5)
     score -= 3 * (weight("system", column.path) > 0 or _is_persona(column))
     if weight("answer", column.path) > named:
@@ -148,6 +190,7 @@ def answers(columns: Sequence[Column]) -> list[Take]:
     found = [t._replace(score=t.score - 1) if t.main in values else t for t in found]
     found = [t._replace(score=t.score - 4) if _is_told_inside(t, found) else t for t in found]
     found += [best for take in found for best in _best_rated(take, columns)]
+    found = _lifted(found, columns)
     return sorted(found, key=lambda take: -take.score)
 
 
@@ -198,11 +241,11 @@ def _answer(column: Column, *, is_letter: bool) -> Iterator[Take]:
             yield Take("json-sub-field", (path,), score + 1, words, path, key)
         yield as_is(column, score, f"{path} holds texts{named}")
     elif column.holds == Holds.TEXTS and _is_said(column):
-        how = "majority-vote" if _votes(column) else "first-of-list"
-        words = (
-            f"{path} holds {'answers of several people' if _votes(column) else 'lists of answers'}"
-        )
-        score -= 0.3 if _votes(column) else 0.5 + 4 * _are_tags(column)
+        is_voted = are_votes(column)
+        how = "majority-vote" if is_voted else "first-of-list"
+        words = f"{path} holds {'answers of several people' if is_voted else 'lists of answers'}"
+        score -= 0.3 if is_voted else 0.5 + 4 * are_tags(column)
+        score -= 8 * are_pieces(column)
         yield Take(how, (path,), score, words, path)
     elif column.holds == Holds.CLASS:
         score = max(score, -0.5)
@@ -222,8 +265,8 @@ def _answer_score(column: Column) -> float:
     """Return how likely a column is an answer; below -3 it is none."""
     path = column.path
     named, asked = weight("answer", path), weight("prompt", path)
-    score = named - 0.7 * column.depth - 8 * (weight("rejected", path) > 0)
-    score -= 4 * is_meta(path) + 3 * (not column.is_filled)
+    score = named - _DEEPER * column.depth - 8 * (weight("rejected", path) > 0)
+    score -= (2 if column.holds == Holds.CLASS else 4) * is_meta(path) + 3 * (not column.is_filled)
     score += 0.5 * (named >= 3 and not _RIGHT.isdisjoint(words_of(path)))
     if named <= 0:
         score -= 1.5 * asks(column) + 2 * (is_coded(column) + is_repeated(column))
@@ -246,7 +289,7 @@ def _is_flag(column: Column) -> bool:
 def _wording(column: Column) -> float:
     """Return what the look of texts says of an answer that no name tells."""
     if column.holds == Holds.TEXTS:
-        return 0.3 if _has_spaces(column) else -0.5
+        return 0.3 if has_spaces(column) else -0.5
     if column.holds == Holds.CLASS:
         return -0.5
     if column.holds != Holds.TEXT:
@@ -270,24 +313,6 @@ def _is_said(column: Column) -> bool:
     return weight("answer", column.path) > 0 or max(lengths_of(column), default=0) <= _MOST_VOICES
 
 
-def _are_tags(column: Column) -> bool:
-    """Whether lists hold several classes, of which the first is no answer."""
-    is_label = not {"label", "class", "cls"}.isdisjoint(words_of(column.path))
-    return is_label and max(lengths_of(column), default=0) > 1 and not _has_spaces(column)
-
-
-def _has_spaces(column: Column) -> bool:
-    given = [one for value in column.values[:_SHOWN] for one in value if isinstance(one, str)]
-    return sum(" " in one.strip() for one in given) * 2 > len(given)
-
-
-def _votes(column: Column) -> bool:
-    """Whether lists repeat a text, as the answers of several people do."""
-    lists = [value for value in column.values[:_SHOWN] if isinstance(value, (list, tuple))]
-    voted = [value for value in lists if len(value) > 2 and len(set(map(str, value))) < len(value)]
-    return len(voted) * 2 > len(lists)
-
-
 def _json_key(column: Column) -> str | None:
     """Return the key under which JSON texts hold what is to be read from a document."""
     for value in column.values[:5]:
@@ -298,27 +323,6 @@ def _json_key(column: Column) -> str | None:
         if not isinstance(parsed, dict) or "gt_parse" not in parsed:
             return None
     return "gt_parse" if column.values else None
-
-
-def token_lists(columns: Sequence[Column]) -> Iterator[str]:
-    """Yield lists of single words beside which lists of labels or boxes stand, one for each."""
-    lists = [c for c in columns if c.holds in (Holds.CLASSES, Holds.NUMBERS, Holds.OTHER)]
-    lists = [c for c in lists if not any(_ID.fullmatch(word) for word in words_of(c.path)[-1:])]
-    for column in columns:
-        is_words = column.holds == Holds.TEXTS and not _has_spaces(column)
-        is_words = is_words and weight("answer", column.path) < 5
-        if is_words and any(_is_beside(column, other) for other in lists):
-            yield column.path
-
-
-def _is_beside(column: Column, other: Column) -> bool:
-    lengths, beside = lengths_of(column), lengths_of(other)
-    return lengths == beside and max(lengths, default=0) > 1
-
-
-def lengths_of(column: Column) -> list[int]:
-    """Return how long the lists of the first rows are."""
-    return [len(v) for v in column.values[:_SHOWN] if isinstance(v, (list, tuple))]
 
 
 def groups(columns: Iterable[Column], holds: Holds) -> list[tuple[Column, ...]]:
@@ -339,8 +343,3 @@ def systems(columns: Sequence[Column]) -> list[Column]:
     named = [c for c in texts if weight("system", c.path) >= 5 and not is_coded(c)]
     named = [c for c in named if not is_meta(c.path)]
     return named or [c for c in texts if _is_persona(c)]
-
-
-def values_at(column: Column) -> tuple[Any, ...]:
-    """Return the values of the first rows."""
-    return column.values[:_SHOWN]

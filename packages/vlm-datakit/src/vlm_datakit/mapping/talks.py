@@ -6,11 +6,12 @@ from collections.abc import Iterator, Sequence
 
 from vlm_datakit.mapping.columns import SPEAKERS, Column, Holds
 from vlm_datakit.mapping.fieldmap import COLUMN, Entry
+from vlm_datakit.mapping.lists import lengths_of, values_at
 from vlm_datakit.mapping.names import is_meta, weight
 from vlm_datakit.mapping.offers import Offer, part_facts, pictured, with_system
 from vlm_datakit.mapping.questions import singles
 from vlm_datakit.mapping.showing import pictures
-from vlm_datakit.mapping.takes import Take, lengths_of, speaker_of, values_at
+from vlm_datakit.mapping.takes import Take, speaker_of
 from vlm_datakit.mapping.wording import has_mark
 
 _CHAT, _TURNS = 14.0, 5.0

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from vlm_datakit.mapping.columns import SPEAKERS, Column, Holds
+from vlm_datakit.mapping.lists import token_lists, values_at
 from vlm_datakit.mapping.names import is_meta, weight, words_of
 from vlm_datakit.mapping.showing import pictures
-from vlm_datakit.mapping.takes import answers, prompts, token_lists, values_at
+from vlm_datakit.mapping.takes import answers, prompts
 from vlm_datakit.mapping.wording import is_worded
 
 # Names of a yes or no to an answer.
@@ -25,6 +26,15 @@ _GOOD = frozenset(
     }
     | {"liked", "passed", "preferred", "rejected", "selected", "solved", "thumb", "thumbs"}
     | {"undesirable", "upvoted", "wrong", "safe", "unsafe"}
+)
+_YES_OR_NO = (
+    ("true", "false"),
+    ("yes", "no"),
+    ("1", "0"),
+    ("correct", "incorrect"),
+    ("right", "wrong"),
+    ("good", "bad"),
+    ("entailment", "not_entailment"),
 )
 _CHATS = frozenset({Holds.MESSAGES, Holds.TURNS, Holds.TRANSCRIPT})
 
@@ -56,10 +66,22 @@ def feedback_on(columns: Sequence[Column], read: frozenset[str] = frozenset()) -
         read: Columns that are read for something else, such as the number of a choice.
     """
     for column in columns:
-        is_one = column.holds == Holds.NUMBER and "[*]" not in column.path
-        if is_one and column.path not in read and _is_feedback(column):
+        if "[*]" in column.path or column.path in read:
+            continue
+        if column.holds == Holds.NUMBER and _is_feedback(column):
+            return column.path
+        if column.holds in (Holds.CLASS, Holds.TEXT) and _is_yes_or_no(column):
             return column.path
     return None
+
+
+def _is_yes_or_no(column: Column) -> bool:
+    """Whether names of classes, or texts, say yes or no to what stands beside."""
+    said = {value.strip().lower() for value in column.values if isinstance(value, str)}
+    words = {*words_of(column.path)}
+    if not said or not (words & (_GOOD | {"label"})) or is_meta(column.path):
+        return False
+    return any(said <= {yes, no} for yes, no in _YES_OR_NO)
 
 
 def _is_feedback(column: Column) -> bool:
@@ -115,6 +137,9 @@ def _other_answer(columns: Sequence[Column], prompt: str) -> bool:
 
 
 def _no_pictures(columns: Sequence[Column]) -> str:
+    played = [c.path for c in columns if c.holds == Holds.PLAYED]
+    if played:
+        return f"rows hold no picture: {played[0]} is sound or video"
     for column in columns:
         if column.holds != Holds.NOTHING and weight("image", column.path) and is_meta(column.path):
             return (
