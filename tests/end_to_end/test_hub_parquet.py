@@ -94,7 +94,7 @@ def test_what_the_first_rows_are_not_fit_for_is_said_before_the_rest_comes(
     hub: Any, held_back: None, tmp_path: Path, *, more: tuple[str, ...], code: int, words: bytes
 ) -> None:
     with started(hub, tmp_path, *more) as process:
-        _, said = process.communicate(timeout=20)  # the flow is never set
+        _, said = process.communicate(timeout=60)  # the flow is never set
 
     assert (process.returncode, words in said) == (code, True), said
     assert not (tmp_path / "out").exists()
