@@ -24,6 +24,7 @@ from vlm_datakit.runner.downloads import Coming, coming
 from vlm_datakit.runner.provisional import may_arrive
 from vlm_datakit.runner.run import RunOptions, run
 from vlm_datakit.shards.manifest import FILE_NAME
+from vlm_datakit.sources.arrow_values import DamagedError
 from vlm_datakit.sources.heads import may_look
 from vlm_datakit.sources.loaded import loaded_sources
 from vlm_datakit.sources.local import PIPE, checked_split, source_files
@@ -120,14 +121,16 @@ def _looked_at(
 ) -> tuple[Survey, FieldMap | None]:
     """Survey a file as soon as its first rows are here, or else as soon as it is.
 
-    What they are not fit for is said at once, however large the file is. Rows that name their
-    pictures make small slices, whose borders are not worth a question each.
+    What they are not fit for is said at once, however large the file is; that it is damaged, of
+    the whole file alone, held to its digest. Rows that name their pictures make small slices,
+    whose borders are not worth a question each.
     """
     if first is not None and request.row_limit is None and may_arrive(file):
         first.begin(file)
-        found, mapping = _surveyed(file, request, pipe, arrives=True)
-        if not found.names_pictures:
-            return found, mapping
+        with suppress(DamagedError):
+            found, mapping = _surveyed(file, request, pipe, arrives=True)
+            if not found.names_pictures:
+                return found, mapping
         first.marks = ()
     fetched(file, told, request.row_limit)
     return _surveyed(file, request, pipe)

@@ -26,6 +26,10 @@ _NO_LABEL = -1  # as datasets writes it
 _Named = Callable[[Any, str], Any]  # a value and where it stands, to the value with names
 
 
+class DamagedError(SourceError):
+    """A source is not what it is taken for, as far as it has been read."""
+
+
 class ArrowRows:
     """Makes rows of batches that follow each other.
 
@@ -70,7 +74,7 @@ class ArrowRows:
 
 @contextmanager
 def speaking_of(source: str, title: str) -> Iterator[None]:
-    """Turn whatever Arrow raises while it reads into a `SourceError`."""
+    """Turn whatever Arrow raises while it reads into a `DamagedError`."""
     from pyarrow import ArrowException
 
     try:
@@ -80,7 +84,7 @@ def speaking_of(source: str, title: str) -> Iterator[None]:
         *(NotImplementedError, OSError, TypeError, ValueError),
     ) as error:
         words = " ".join(f"{error}".split())[:160]
-        raise SourceError(f"{source}: cannot be read as {title}: {words}") from error
+        raise DamagedError(f"{source}: cannot be read as {title}: {words}") from error
 
 
 def rows_at_once(size_bytes: int, rows: int) -> int:
