@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import os
 import re
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+
+from .watching import eventually
 
 MIB = 1024 * 1024
 COMMAND = ("import", "owner/large", "-o", "out")
@@ -48,3 +51,28 @@ def started(hub: Any, tmp_path: Path, *more: str, **env: str) -> Iterator[subpro
             hub.flow.set()
             if process.poll() is None:
                 process.kill()
+
+
+def imported_here(folder: Path, name: str, data: bytes) -> dict[str, bytes]:
+    """Import a file that lies here, and so waits for nothing; return the shards."""
+    (folder / name).write_bytes(data)
+    command = [sys.executable, "-m", "vlm_datakit", "import", name, "-o", "out"]
+    subprocess.run(command, cwd=folder, check=True, capture_output=True)
+    return shards(folder / "out")
+
+
+def killed_in_the_midst(hub: Any, tmp_path: Path, *more: str) -> int:
+    """Kill an import of what is held back when its first slice is done; return the parts here."""
+    with started(hub, tmp_path, *more) as process:
+        assert eventually(lambda: receipts(tmp_path) == ["00000.json"])
+        assert eventually(lambda: hub.halted >= 2)
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+        return noted(tmp_path)
+
+
+def flip_once(hub: Any, start: int, over_bytes: int) -> list[str]:
+    """Flip a byte of the first large answer from a place on; the list is empty when it is done."""
+    fates = ["flip"]
+    hub.at = lambda at, size: fates.pop() if (at == start) & (size > over_bytes) and fates else None
+    return fates

@@ -17,7 +17,17 @@ from typing import Any
 
 import pytest
 
-from .hub_runs import COMMAND, MIB, asked_bytes, noted, receipts, shards, started
+from .hub_runs import (
+    COMMAND,
+    MIB,
+    asked_bytes,
+    flip_once,
+    imported_here,
+    killed_in_the_midst,
+    receipts,
+    shards,
+    started,
+)
 from .watching import eventually
 
 LATE = 32 * MIB  # from here on, but for the half that is sent: the second slice
@@ -49,11 +59,7 @@ def held_back(hub: Any, large: Any) -> None:
 @pytest.fixture(scope="module")
 def clean(data: bytes, tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
     """Return what an import of the same rows makes that waited for nothing: the shards."""
-    folder = tmp_path_factory.mktemp("clean")
-    (folder / "train.jsonl").write_bytes(data)
-    command = [sys.executable, "-m", "vlm_datakit", "import", "train.jsonl", "-o", "out"]
-    subprocess.run(command, cwd=folder, check=True, capture_output=True)
-    return shards(folder / "out")
+    return imported_here(tmp_path_factory.mktemp("clean"), "train.jsonl", data)
 
 
 def test_the_first_slice_is_done_before_the_last_byte_was_sent(
@@ -93,12 +99,7 @@ def test_after_a_kill_neither_parts_are_fetched_nor_slices_done_again(
     *,
     workers: str,
 ) -> None:
-    with started(hub, tmp_path, "--workers", workers) as process:
-        assert eventually(lambda: receipts(tmp_path) == ["00000.json"])
-        assert eventually(lambda: hub.halted >= 2)
-        process.send_signal(signal.SIGKILL)
-        process.wait()
-        here = noted(tmp_path)
+    here = killed_in_the_midst(hub, tmp_path, "--workers", workers)
     refused = hub_cli("finish", "out")
     hub.forget()
     hub.at = lambda _, __: None
@@ -149,8 +150,7 @@ def test_a_flipped_byte_in_transit_takes_back_all_that_was_made(
     start: int,
     workers: str,
 ) -> None:
-    fates = ["flip"]
-    hub.at = lambda at, size: fates.pop() if (at == start) & (size > MIB) and fates else None
+    fates = flip_once(hub, start, MIB)
 
     done = hub_cli(*COMMAND, "--workers", workers)
 

@@ -9,8 +9,6 @@ import io
 import json
 import random
 import signal
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +16,17 @@ import pyarrow
 import pyarrow.parquet as pq
 import pytest
 
-from .hub_runs import COMMAND, MIB, asked_bytes, noted, receipts, shards, started
+from .hub_runs import (
+    COMMAND,
+    MIB,
+    asked_bytes,
+    flip_once,
+    imported_here,
+    killed_in_the_midst,
+    receipts,
+    shards,
+    started,
+)
 from .watching import eventually
 
 LATE = 40 * MIB  # from here on, but for the half that is sent and the last parts
@@ -54,11 +62,7 @@ def held_back(hub: Any, large: Any) -> None:
 @pytest.fixture(scope="module")
 def clean(data: bytes, tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
     """Return what an import of the same rows makes that waited for nothing: the shards."""
-    folder = tmp_path_factory.mktemp("clean")
-    (folder / "train.parquet").write_bytes(data)
-    command = [sys.executable, "-m", "vlm_datakit", "import", "train.parquet", "-o", "out"]
-    subprocess.run(command, cwd=folder, check=True, capture_output=True)
-    return shards(folder / "out")
+    return imported_here(tmp_path_factory.mktemp("clean"), "train.parquet", data)
 
 
 @pytest.mark.parametrize("more", [(), ("--workers", "2"), ("--goal", "sft")])
@@ -111,12 +115,7 @@ def test_after_a_kill_neither_parts_are_fetched_nor_slices_done_again(
     *,
     workers: str,
 ) -> None:
-    with started(hub, tmp_path, "--workers", workers) as process:
-        assert eventually(lambda: receipts(tmp_path) == ["00000.json"])
-        assert eventually(lambda: hub.halted >= 2)
-        process.send_signal(signal.SIGKILL)
-        process.wait()
-        here = noted(tmp_path)
+    here = killed_in_the_midst(hub, tmp_path, "--workers", workers)
     hub.forget()
     hub.at = lambda _, __: None
 
@@ -139,8 +138,7 @@ def test_a_flipped_byte_in_transit_takes_back_all_that_was_made(
     start: int,
     workers: str,
 ) -> None:
-    fates = ["flip"]
-    hub.at = lambda at, size: fates.pop() if (at == start) & (size > FROM_END) and fates else None
+    fates = flip_once(hub, start, FROM_END)
 
     done = hub_cli(*COMMAND, "--workers", workers)
 

@@ -69,7 +69,7 @@ sys.addaudithook(note)
 atexit.register(tell)
 """
 FSDP = {
-    "TORCH_DISTRIBUTED_DEBUG": "DETAIL",
+    "TORCH_DISTRIBUTED_DEBUG": "DETAIL",  # who loses step is named, by what it asks for
     "ACCELERATE_USE_FSDP": "true",
     "FSDP_VERSION": "2",
     "FSDP_AUTO_WRAP_POLICY": "TRANSFORMER_BASED_WRAP",
