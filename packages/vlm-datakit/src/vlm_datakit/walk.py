@@ -133,20 +133,29 @@ def _plain_row(row: Row, stages: Stages, plain: Plain) -> PlainRow | Converted |
     return found
 
 
-def opened_plain(draft: PlainDraft, origin: Origin, stages: Stages) -> PlainRow | None:
+def opened_plain(draft: PlainDraft, source: str, offset: int, stages: Stages) -> PlainRow | None:
     """Return a plain row with its pictures opened, or None if there is something to say of them.
 
     Args:
         draft: The row; its payloads stand in it.
-        origin: Where it stands.
+        source: Where it stands.
+        offset: At which byte.
         stages: What its pictures pass through.
     """
     shape, texts, sources, row_id = draft
-    row = Row(origin, {})
-    found = _attempt(row, lambda: PlainRow(shape, texts, _opened(sources, stages), row_id))
-    if isinstance(found, Rejected) or any("frames" in image.rewritten for image in found.images):
+    if not sources:
+        return PlainRow(shape, texts, (), row_id)
+    try:
+        images = _opened(sources, stages)
+    except RowError:  # who parses the row says which
         return None
-    return found
+    except Exception as bug:
+        bug.add_note(f"while converting {Origin(source, offset)}")
+        raise
+    for image in images:
+        if "frames" in image.rewritten:
+            return None
+    return PlainRow(shape, texts, images, row_id)
 
 
 def _opened(sources: Iterable[ImageSource], stages: Stages) -> tuple[Image, ...]:

@@ -12,13 +12,14 @@ import re
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 import PIL.Image
 
 from vlm_datakit.errors import Reason, RowError
 from vlm_datakit.images.containers import gif, jpeg, jpeg2000, png, webp
-from vlm_datakit.images.containers.walk import Walk
+from vlm_datakit.images.containers.walk import Frame, Walk
 from vlm_datakit.images.heif import HEIF, open_heif
 from vlm_datakit.images.magic import HEAD_BYTES, media_type
 from vlm_datakit.plan import MIB, Limits
@@ -77,14 +78,14 @@ def parse_header(data: bytes, limits: Limits, where: str) -> Header:
         raise RowError(Reason.IMAGE_TYPE_UNSUPPORTED, where, f"{len(data)} bytes, no image type")
     if len(data) > limits.max_image_bytes:
         raise RowError(Reason.IMAGE_TOO_LARGE, where, f"{len(data)} bytes")
-    _check_coding(data, kind, where)
+    if kind == "image/bmp":
+        _check_coding(data, where)
     walked = _WALKS[kind](data) if kind in _WALKS else Walk(is_proof=False)
-    if walked.frame is not None and math.prod(walked.frame[:2]) <= _SMALLER_THAN_A_BOMB:
-        width, height, mode, is_progressive = walked.frame
-        judge_size(width, height, limits, where)
-        return Header(
-            kind, width, height, 1, mode, is_progressive=is_progressive, is_whole=walked.is_proof
-        )
+    if walked.frame is not None:
+        width, height = walked.frame[:2]
+        if width * height <= _SMALLER_THAN_A_BOMB:
+            judge_size(width, height, limits, where)
+            return _told(kind, walked.frame, walked.is_proof)
     if walked.is_endless:
         raise RowError(Reason.IMAGE_UNREADABLE, where, f"{walked.fault}")
     if walked.canvas is not None:
@@ -117,7 +118,7 @@ def judge_size(width: int, height: int, limits: Limits, where: str) -> None:
     Raises:
         RowError: ``image-too-large``.
     """
-    long, short = max(width, height), max(1, min(width, height))
+    long, short = (width, height) if width > height else (height, width or 1)
     if (
         width * height > limits.max_image_pixels
         or long > limits.max_side_px
@@ -137,8 +138,15 @@ def check_memory(needed: int, max_bytes: int, where: str) -> None:
         raise RowError(Reason.IMAGE_TOO_LARGE, where, seen)
 
 
-def _check_coding(data: bytes, kind: str, where: str) -> None:
-    is_run_length = kind == "image/bmp" and data[_BMP_CODING_AT : _BMP_CODING_AT + 1] in b"\1\2"
+@lru_cache(maxsize=64)
+def _told(kind: str, frame: Frame, is_whole: bool) -> Header:  # noqa: FBT001 - of a cache
+    """Return what a head says that holds nothing beside its frame."""
+    width, height, mode, is_progressive = frame
+    return Header(kind, width, height, 1, mode, is_progressive=is_progressive, is_whole=is_whole)
+
+
+def _check_coding(data: bytes, where: str) -> None:
+    is_run_length = data[_BMP_CODING_AT : _BMP_CODING_AT + 1] in b"\1\2"
     if is_run_length and len(data) > _MAX_RUN_LENGTH_BYTES:
         raise RowError(Reason.IMAGE_TOO_LARGE, where, f"{len(data)} bytes of run lengths")
 

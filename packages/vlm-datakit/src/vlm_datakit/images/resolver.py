@@ -69,9 +69,9 @@ class Opener:
 
     def _file_bytes(self, source: ImageSource) -> bytes:
         max_bytes = self.limits.max_image_bytes
+        if isinstance(source.value, memoryview):
+            return decode_payload(source.value, max_bytes=max_bytes, where=source.where)
         match source.form:
-            case ImageForm.DATA_URI | ImageForm.BASE64 if isinstance(source.value, memoryview):
-                return decode_payload(source.value, max_bytes=max_bytes, where=source.where)
             case ImageForm.DATA_URI | ImageForm.BASE64:
                 return decode(source.value, max_bytes=max_bytes, where=source.where)
             case ImageForm.PATH:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from itertools import islice
 
-from vlm_datakit.conversation import Origin
-from vlm_datakit.plain import Plain, PlainRow, PlainRows
+from vlm_datakit.plain import Plain, PlainDraft, PlainRow, PlainRows
 from vlm_datakit.runner.in_blocks import ByRows, convert_line
 from vlm_datakit.runner.products import Outcome
 from vlm_datakit.sources.jsonl import Span
@@ -33,16 +33,21 @@ class ByPattern:
         self._lessons, self._others, self.fitted = _MOST_LESSONS, 0, 0
 
     def __call__(self, lines: Sequence[bytes], block: Span) -> Iterator[Outcome] | None:
-        """Convert a block, unless patterns do not help, or it ends with a piece of a line."""
+        """Convert a block, unless patterns do not help, or a line has no end or is too long."""
         is_hopeless = not self._lessons and self.fitted < self._others
-        if is_hopeless or not lines[-1].endswith(b"\n"):
+        is_odd = not lines[-1].endswith(b"\n") or max(map(len, lines)) > block.max_line_bytes
+        if is_hopeless or is_odd:
             return None
         return self._outcomes(lines, block)
 
     def _outcomes(self, lines: Sequence[bytes], block: Span) -> Iterator[Outcome]:
+        """Yield rows in runs, and the lines that are not plain rows of a pattern as they come."""
         offset, offsets, rows = block.start, list[int](), list[PlainRow]()
-        for number, line in enumerate(lines):
-            row = self._row(line, offset, block)
+        drafts = zip(lines, self._drafts(lines), strict=True)
+        for number, (line, draft) in enumerate(drafts):
+            row = None
+            if draft is not None:
+                row = opened_plain(draft, block.source, offset, self._stages)
             if rows and (row is None or len(rows) >= RUN_ROWS):
                 yield PlainRows(block.source, offsets, rows)
                 offsets, rows = [], []
@@ -55,20 +60,27 @@ class ByPattern:
         if rows:
             yield PlainRows(block.source, offsets, rows)
 
-    def _row(self, line: bytes, offset: int, block: Span) -> PlainRow | None:
-        """Return the row that a line is, or None if no pattern fits, or a word is to be said."""
-        if len(line) > block.max_line_bytes:
-            return None
+    def _drafts(self, lines: Sequence[bytes]) -> Iterator[PlainDraft | None]:
+        """Yield the row of each line; None if no pattern fits, or a word is to be said."""
+        at = 0
+        while at < len(lines):
+            found = self._read(lines, at)
+            if not found:
+                self._others += 1
+                self._learn(lines[at])
+                found = [None]
+            yield from found
+            at += len(found)
+
+    def _read(self, lines: Sequence[bytes], at: int) -> list[PlainDraft | None]:
+        """Return the rows of lines from a place on, as many as one pattern fits."""
         for place, pattern in enumerate(self._known):
-            draft = pattern.read(line)
-            if draft is not None:
+            if found := pattern.read(islice(lines, at, None)):
                 if place:
                     self._known.insert(0, self._known.pop(place))
-                self.fitted += 1
-                return opened_plain(draft, Origin(block.source, offset), self._stages)
-        self._others += 1
-        self._learn(line)
-        return None
+                self.fitted += len(found)
+                return found
+        return []
 
     def _learn(self, line: bytes) -> None:
         if not self._lessons:

@@ -54,8 +54,9 @@ class Products:
 
     def _take_plain(self, run: PlainRows) -> int:
         self.tally.count_plain(run)
-        for row, derived in zip(run.rows, derived_ids(run.source, run.offsets), strict=True):
-            self._writer.add(row.id or derived, row)
+        derived = derived_ids(run.source, run.offsets)
+        ids = [row.id or other for row, other in zip(run.rows, derived, strict=True)]
+        self._writer.add_run(ids, run.rows)
         return run.offsets[-1]
 
     def _take_columns(self, rows: PlainColumns) -> int:

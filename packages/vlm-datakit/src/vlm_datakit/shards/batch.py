@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from array import array
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from itertools import groupby
 from mmap import mmap
@@ -21,6 +21,7 @@ from vlm_datakit.plain import (
     Shape,
     Turn,
     conversation_of,
+    plain_bytes,
 )
 from vlm_datakit.plan import MIB
 from vlm_datakit.shards import columns
@@ -65,7 +66,15 @@ class Batch:
         self._rows.append(row)
         self._size += _text_size(row)
         if self._pictures is not None:
-            self._size += self._pictures.add(images)
+            self._size += self._pictures.add([images])
+
+    def add_run(self, ids: Sequence[str], rows: Sequence[PlainRow]) -> None:
+        """Append plain rows as `add` would one by one."""
+        self._ids += ids
+        self._rows += [PlainRow(shape, texts, (), row_id) for shape, texts, _, row_id in rows]
+        self._size += sum([len(text) for row in rows for text in row.texts])
+        if self._pictures is not None:
+            self._size += self._pictures.add([row.images for row in rows])
 
     def add_columns(self, ids: Sequence[str], rows: PlainColumns) -> None:
         """Append rows that stand in columns, in a layout without image columns."""
@@ -82,12 +91,14 @@ class Batch:
         self._uncounted, self._uncounted_bytes = [], 0
         return self._size >= size
 
-    def rows_up_to(self, size: int, rows: PlainColumns) -> int:
+    def rows_up_to(self, size: int, rows: PlainColumns | Sequence[PlainRow]) -> int:
         """Return how many rows there are up to the one with which `reaches` comes true, or all."""
-        if not self.reaches(size - _text_bytes(rows)):
+        in_columns = isinstance(rows, PlainColumns)
+        if in_columns and not self.reaches(size - _text_bytes(rows)):
             return len(rows)
         total = self._size + self._uncounted_bytes
-        for number, added in enumerate(_sizes(rows), 1):
+        sizes = _sizes(rows) if in_columns else map(plain_bytes, rows)
+        for number, added in enumerate(sizes, 1):
             total += added
             if total >= size:
                 return number
@@ -128,18 +139,19 @@ class _Pictures:
         self._ends = array("i", [0])
         self._widths, self._heights, self._counts = array("i"), array("i"), array("i", [0])
 
-    def add(self, images: Sequence[Image]) -> int:
-        """Append the pictures of one row, and return how many bytes they have."""
+    def add(self, rows: Iterable[Sequence[Image]]) -> int:
+        """Append the pictures of each row, and return how many bytes they have."""
         before = end = self._ends[-1]
-        for image in images:
-            start, end = end, end + len(image.data)
-            if end > len(self.pages):
-                self._grow(start, end)
-            self.pages[start:end] = image.data
-            self._ends.append(end)
-            self._widths.append(image.width_px)
-            self._heights.append(image.height_px)
-        self._counts.append(len(self._ends) - 1)
+        for images in rows:
+            for image in images:
+                start, end = end, end + len(image.data)
+                if end > len(self.pages):
+                    self._grow(start, end)
+                self.pages[start:end] = image.data
+                self._ends.append(end)
+                self._widths.append(image.width_px)
+                self._heights.append(image.height_px)
+            self._counts.append(len(self._widths))
         return end - before
 
     def _grow(self, used: int, needed: int) -> None:

@@ -9,7 +9,7 @@ so only the texts are parsed, and the base64 of pictures goes straight to its de
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -19,21 +19,21 @@ from vlm_datakit.conversation import ImageForm, ImageSource
 from vlm_datakit.plain import Plain, PlainDraft, Shape
 
 _STRING = re.compile(rb'"([^"\\]*(?:\\.[^"\\]*)*)"')
-_TEXT = rb'((?>[^"\\\x00-\x1f]*(?:\\.[^"\\\x00-\x1f]*)*))'
 _NUMBER_AS_ID = re.compile(rb'"id"\s*:\s*([0-9]+)\s*[,}]')
-_WHOLE_NUMBER = rb"((?>0|[1-9][0-9]{0,17}))"  # as Python writes it, of 64 bits
+_WHOLE_NUMBER = re.compile(rb"0|[1-9][0-9]{0,17}")  # as Python writes it, of 64 bits
 _KEY_END = re.compile(rb"\s*:")
 _MOST_STRINGS = 64  # of a line that is learned: each is tried
 _MOST_BYTES = 1 << 20  # of such a line
 _STAND_IN, _NUMBER_STAND_IN = "Which part of the row is this?", "314159265358979323"
 _DATA_URI = b";base64,"
+_TEXT, _NUMBER, _BASE64 = "text", "number", "base64"  # what stands in a place of a line
 
 
 class _Place(NamedTuple):
     """The place of a text, of the id (which has no number), or of a picture's base64."""
 
     number: int | None
-    holds: bytes | None = _TEXT  # the expression of what stands there; None: base64
+    kind: str = _TEXT
     head_bytes: int = 0  # before the base64
 
 
@@ -41,59 +41,95 @@ class _Place(NamedTuple):
 class Pattern:
     """What stands between the texts of a line, and what row such a line is.
 
-    ``pieces`` match what stands before, between and behind the base64 of its pictures, the texts
-    as their groups. ``order`` says for each text of the row the how-manieth of the line it is; the
-    id, if there is one, comes behind all of them.
+    A line begins with ``start``; ``values`` are what stands there then, and the bytes behind it.
+    ``order`` says for each text of the row the how-manieth of the line it is; the id, if there is
+    one, comes behind all of them.
     """
 
     shape: Shape
-    pieces: tuple[re.Pattern[bytes], ...]
+    start: bytes
+    values: tuple[tuple[str, bytes], ...]
     order: tuple[int, ...]
     images: tuple[ImageSource, ...]  # without their texts, in the order of the line
     has_id: bool
 
-    def read(self, line: bytes) -> PlainDraft | None:
-        """Return the row that a line is, or None if it is another one, or a word is to be said.
+    def read(self, lines: Iterable[bytes]) -> list[PlainDraft | None]:
+        """Return the rows that lines are, up to the first line with other bytes between its texts.
 
-        Its pictures are base64 that nobody has looked at.
+        A row is None if a text is none, or a word is to be said of it. Pictures are base64 that
+        nobody has looked at.
         """
-        at, texts, payloads = 0, list[bytes](), list[memoryview]()
-        for piece in self.pieces[:-1]:
-            if (found := piece.match(line, at)) is None:
-                return None
-            texts += found.groups()
-            at = found.end()
-            if (end := line.find(b'"', at)) < 0:
-                return None
-            payloads.append(memoryview(line)[at:end])
-            at = end
-        if (found := self.pieces[-1].fullmatch(line, at)) is None:
+        texts, payloads = list[bytes](), list[Sequence[memoryview]]()
+        for line in lines:
+            if (cut := self._cut(line, texts)) is None:
+                break
+            payloads.append(cut)
+        rows = zip(_said(texts, len(self.order), len(payloads)), payloads, strict=True)
+        return [None if said is None else self._row(said, cut) for said, cut in rows]
+
+    def _cut(self, line: bytes, texts: list[bytes]) -> Sequence[memoryview] | None:
+        """Return the base64 of a line, and append its texts; None, and nothing, if it is other.
+
+        A text ends where the bytes behind it come first. Should they be its own, it ends with a
+        backslash, or there is a quotation mark in it, which makes two texts of it for `_parsed`.
+        """
+        if not line.startswith(self.start):
             return None
-        texts += found.groups()
-        said = _parsed(texts)
-        if said is None:
+        at, found, payloads = len(self.start), list[bytes](), list[memoryview]()
+        for kind, behind in self.values:
+            if kind is _BASE64:
+                end = line.find(b'"', at)
+                if not line.startswith(behind, end):
+                    return None
+                payloads.append(memoryview(line)[at:end])
+            else:
+                end = line.find(behind, at)
+                if end < 0 or not _is_one(value := line[at:end], kind):
+                    return None
+                found.append(value)
+            at = end + len(behind)
+        if at != len(line):
             return None
-        row_id = said[self.order[-1]] if self.has_id else None
-        order = self.order[:-1] if self.has_id else self.order
-        images = zip(self.images, payloads, strict=True)
-        return PlainDraft(
-            self.shape,
-            tuple([said[number] for number in order]),
-            tuple([ImageSource(image.form, data, image.where) for image, data in images]),
-            row_id,
-        )
+        texts += found
+        return payloads
+
+    def _row(self, said: Sequence[str], payloads: Sequence[memoryview]) -> PlainDraft:
+        texts = tuple([said[number] for number in self.order])
+        sources = [
+            ImageSource(form, data, where)
+            for (form, _, where), data in zip(self.images, payloads, strict=True)
+        ]
+        if self.has_id:
+            return PlainDraft(self.shape, texts[:-1], tuple(sources), texts[-1])
+        return PlainDraft(self.shape, texts, tuple(sources))
+
+
+def _is_one(value: bytes, kind: str) -> bool:
+    if kind is _NUMBER:
+        return _WHOLE_NUMBER.fullmatch(value) is not None
+    return not value.endswith(b"\\")
+
+
+def _said(texts: Sequence[bytes], width: int, rows: int) -> Iterable[Sequence[str] | None]:
+    """Return what JSON texts say, so many a row; None for a row that `_parsed` says None of."""
+    said = _parsed(texts)
+    if said is not None:
+        return zip(*[iter(said)] * width, strict=True) if width else [()] * rows
+    return [_parsed(texts[start : start + width]) for start in range(0, rows * width, width)]
 
 
 def _parsed(texts: Sequence[bytes]) -> list[str] | None:
-    """Return what JSON texts say; None if one is no such text, is blank or like a control token."""
+    """Return what JSON texts say; None if one is no such text, is blank or like a control token.
+
+    None of them ends with a backslash, so each makes one text of the list or more.
+    """
     try:
         said: list[str] = orjson.loads(b'["' + b'","'.join(texts) + b'"]') if texts else []
     except orjson.JSONDecodeError:
         return None
-    for text in said:
-        if not text or "<|" in text or text.isspace():
-            return None
-    return said
+    if len(said) != len(texts) or not all(said):
+        return None
+    return None if "<|" in "\n".join(said) or any(map(str.isspace, said)) else said
 
 
 def learned(line: bytes, plain: Plain) -> Pattern | None:
@@ -107,27 +143,25 @@ def learned(line: bytes, plain: Plain) -> Pattern | None:
         >>> from vlm_datakit import formats
         >>> plain = formats.plain_of(formats.get("simple"))
         >>> pattern = learned(b'{"text": "2 + 2?", "response": "4"}\n', plain)
-        >>> pattern.read(b'{"text": "A \\"word\\"", "response": "b"}\n').texts
+        >>> [row] = pattern.read([b'{"text": "A \\"word\\"", "response": "b"}\n'])
+        >>> row.texts
         ('A "word"', 'b')
-        >>> pattern.read(b'{"text": "a", "response": 7}\n') is None
-        True
+        >>> pattern.read([b'{"text": "a", "response": 7}\n'])
+        []
     """
     if len(line) > _MOST_BYTES or (row := _row(line, plain)) is None:
         return None
     values = sorted([*_strings(line), *map(_span, _NUMBER_AS_ID.finditer(line))])
     if len(values) > _MOST_STRINGS:
         return None
-    places, pieces, done = list[_Place](), [b""], 0
+    places, between, done = list[_Place](), list[bytes](), 0
     for start, end in values:
         place = _place(line, (start, end), row, plain)
         if place is not None:
             places.append(place)
-            pieces[-1] += re.escape(line[done : start + place.head_bytes]) + (place.holds or b"")
-            if place.holds is None:
-                pieces.append(b"")
+            between.append(line[done : start + place.head_bytes])
             done = end
-    pieces[-1] += re.escape(line[done:])
-    return _pattern(row, places, pieces)
+    return _pattern(row, places, [*between, line[done:]])
 
 
 def _row(line: bytes, plain: Plain) -> PlainDraft | None:
@@ -165,8 +199,8 @@ def _place(line: bytes, span: tuple[int, int], row: PlainDraft, plain: Plain) ->
         return _picture(images[0], row.images[images[0]], line[start:end])
     if texts:
         return _Place(texts[0]) if other.texts[texts[0]] == stand_in else None
-    holds = _TEXT if is_text else _WHOLE_NUMBER
-    return _Place(None, holds) if other.id == stand_in else None
+    kind = _TEXT if is_text else _NUMBER
+    return _Place(None, kind) if other.id == stand_in else None
 
 
 def _picture(number: int, image: ImageSource, text: bytes) -> _Place | None:
@@ -174,11 +208,11 @@ def _picture(number: int, image: ImageSource, text: bytes) -> _Place | None:
     if not isinstance(image.value, str) or image.value.encode() != text:
         return None
     if image.form is ImageForm.BASE64:
-        return _Place(number, None)
+        return _Place(number, _BASE64)
     head, mark, _ = text.partition(_DATA_URI)
     if image.form is not ImageForm.DATA_URI or not mark or b"," in head:
         return None
-    return _Place(number, None, len(head + mark))
+    return _Place(number, _BASE64, len(head + mark))
 
 
 def _differing(one: Sequence[object], other: Sequence[object]) -> list[int]:
@@ -186,10 +220,10 @@ def _differing(one: Sequence[object], other: Sequence[object]) -> list[int]:
     return [number for number, (value, another) in pairs if value != another]
 
 
-def _pattern(row: PlainDraft, places: Sequence[_Place], pieces: Sequence[bytes]) -> Pattern | None:
+def _pattern(row: PlainDraft, places: Sequence[_Place], between: Sequence[bytes]) -> Pattern | None:
     """Return the pattern, if each text and picture of the row has its one place."""
-    texts = [place.number for place in places if place.holds is not None]
-    pictures = [place.number for place in places if place.holds is None]
+    texts = [place.number for place in places if place.kind is not _BASE64]
+    pictures = [place.number for place in places if place.kind is _BASE64]
     wanted = [*range(len(row.texts)), *([] if row.id is None else [None])]
     if pictures != [*range(len(row.images))]:
         return None
@@ -197,7 +231,8 @@ def _pattern(row: PlainDraft, places: Sequence[_Place], pieces: Sequence[bytes])
         return None
     return Pattern(
         row.shape,
-        tuple([re.compile(piece, re.DOTALL) for piece in pieces]),
+        between[0],
+        tuple(zip([place.kind for place in places], between[1:], strict=True)),
         tuple([texts.index(number) for number in wanted]),
         tuple([image._replace(value=None) for image in row.images]),
         row.id is not None,

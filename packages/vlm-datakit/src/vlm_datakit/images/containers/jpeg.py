@@ -54,11 +54,50 @@ def walk(data: bytes) -> Walk:
         'no picture before the end marker'
     """
     try:
-        found = _walked(data)
-        marker, head = _frame(found.frames)
-        _check_amount(marker, head, found.scan_bytes)
+        return _walk_of_one_scan(data) or _judged(_walked(data))
     except Broken as fault:
         return broken(fault)
+
+
+def _walk_of_one_scan(data: bytes) -> Walk | None:
+    """Return the walk of a file with nothing behind its first scan, if that is long enough."""
+    scan = data.find(_SCAN, 0, _HEAD_BYTES)
+    size = int.from_bytes(data[scan + 2 : scan + 4], "big")
+    if scan < 0 or size < 2 or (known := _known(data[: scan + 2 + size], scan)) is None:
+        return None
+    start, least_bytes, walked = known
+    end = _SCAN_END.search(data, start)
+    if end is None or not data.startswith(_END, at := end.start()):
+        return None
+    return walked if at - start >= least_bytes else None
+
+
+@lru_cache(maxsize=64)  # pictures of one size from one encoder begin with the same bytes
+def _known(start: bytes, scan: int) -> tuple[int, int, Walk] | None:
+    """Return what is known of a file by its bytes up to the pixels of its first scan.
+
+    Args:
+        start: These bytes.
+        scan: Where in them the scan's segment begins, if it is not inside another one.
+
+    Returns:
+        How many they are, how many bytes of pixels there must be at least, and the walk if there
+        are, and nothing behind them; None if it takes more to know.
+    """
+    if _head(start[:scan]) is None:
+        return None
+    try:
+        found = _walked(start + _END)
+        found.scan_bytes = _least_bytes(*_frame(found.frames))
+        return len(start), found.scan_bytes, _judged(found)
+    except Broken:
+        return None
+
+
+def _judged(found: _Found) -> Walk:
+    marker, head = _frame(found.frames)
+    if found.scan_bytes < _least_bytes(marker, head):
+        raise Broken(f"pixels are missing: {found.scan_bytes} bytes for {_blocks(head):,} blocks")
     is_common = marker in (*_SEQUENTIAL, _PROGRESSIVE)
     is_proof = is_common and found.has_tables and found.scans > 0
     is_ordinary = is_proof and found.is_ordinary
@@ -180,18 +219,16 @@ def _ordinary(marker: int, head: bytes) -> Frame | None:
     return Frame(width, height, _MODES[channels], is_progressive=marker == _PROGRESSIVE)
 
 
-def _check_amount(marker: int, head: bytes, scan_bytes: int) -> None:
-    """Hold the coded pixels to the least that so many blocks can take.
+def _least_bytes(marker: int, head: bytes) -> int:
+    """Return the least that the coded pixels of a frame can take.
 
     A cut file that was given an end marker decodes to grey without an error. A block takes
     two bits or more (its average and its end), in progressive files one bit.
     """
     if marker not in (*_SEQUENTIAL, _PROGRESSIVE):
-        return
+        return 0
     bits = 2 if marker in _SEQUENTIAL else 1
-    blocks = _blocks(head)
-    if scan_bytes * 8 < blocks * bits:
-        raise Broken(f"pixels are missing: {scan_bytes} bytes for {blocks:,} blocks")
+    return -(-_blocks(head) * bits // 8)
 
 
 @lru_cache(maxsize=64)
