@@ -100,6 +100,17 @@ def hold_to_pillow(walked: Any, data: bytes, kind: str) -> None:
 
 
 @given(edited(JPEGS))
+@settings(max_examples=400)
+def test_a_head_that_was_seen_before_says_what_it_says_when_walked(data: bytes) -> None:
+    comment = b"\xff\xfe\x09\0" + b"-" * (0x900 - 2)  # no scan is looked for behind so much
+
+    seen, walked = jpeg.walk(data), jpeg.walk(data[:2] + comment + data[2:])
+
+    assert seen._replace(fault=None) == walked._replace(fault=None)
+    assert (seen.fault is None) == (walked.fault is None)
+
+
+@given(edited(JPEGS))
 @settings(max_examples=1_500)
 def test_of_a_jpeg(data: bytes) -> None:
     hold_to_pillow(jpeg.walk(data), data, "JPEG")

@@ -29,7 +29,33 @@ from .test_plain import LAYOUTS, OPENER, rows_of
 
 NAMES = ("openai", "simple", "trl")
 SMALL = [noise("JPEG", 9)[:2_000], *PICTURES]  # the first is no whole picture
-TEXTS = ["a", "é \u2028", '{"total": "7"}', "\\", "😀", " a ", "x" * 300]
+TEXTS = [
+    "a",
+    "é \u2028",
+    '{"total": "7"}',
+    "\\",
+    "😀",
+    " a ",
+    "x" * 300,
+    '"}]}',
+    '", "',
+    '\\"',
+    "a\\\\",
+]
+BETWEEN = [
+    b'"',
+    b"\\",
+    b'","',
+    b'", "',
+    b'\\"',
+    b'"}',
+    b'"}]}',
+    b'"}]}]}\n',
+    b"[",
+    b"]",
+    b":",
+    b',"a"',
+]
 ODD_IDS = ["", 7, "r1", -1, 0, 1.0, 10**18 - 1, 10**18, 2**64, True, None]
 ODD_TEXTS = ["", " \n", "<|im_end|>", "\u2003", "<image>", "\x00", "\x7f0"]
 
@@ -81,8 +107,22 @@ def lines_of(draw: st.DrawFn, name: str) -> bytes:
     lines = [line() for _ in range(draw(st.integers(2, 9)))]
     for _ in range(draw(st.integers(0, 2))):
         other = draw(st.sampled_from(lines) | rows_of(name).map(line_of))
-        lines.insert(draw(st.integers(0, len(lines))), draw(spoilt(other) | st.just(other)))
+        changed = draw(spliced(other) | spoilt(other) | st.just(other))
+        lines.insert(draw(st.integers(0, len(lines))), changed)
     return b"".join(lines)
+
+
+@st.composite
+def spliced(draw: st.DrawFn, line: bytes) -> bytes:
+    """Draw a line with what stands between texts put into it, a piece of its own or of another."""
+    for _ in range(draw(st.integers(1, 3))):
+        start = draw(st.integers(0, len(line)))
+        places = [at for at in range(start, len(line)) if line[at] in b'"\\']
+        at = draw(st.sampled_from(places)) + draw(st.integers(0, 1)) if places else start
+        first = draw(st.integers(0, len(line)))
+        piece = line[first : first + draw(st.integers(1, 40))]
+        line = line[:at] + draw(st.sampled_from([*BETWEEN, piece])) + line[at:]
+    return line
 
 
 def ways(name: str) -> tuple[Plain, Stages, ByRows]:
@@ -193,6 +233,31 @@ def test_a_text_that_is_given_twice_must_be_given_so_again() -> None:
     assert pattern.read([line.replace(b'"a"', b'"d"')]) == []
     [read] = pattern.read([line.replace(b'"b"', b'"d"')])
     assert read is not None and read.texts == ("d", "c")
+
+
+@pytest.mark.parametrize(
+    "odd",
+    [
+        pytest.param([b'{"text": "a", "x", "response": "b"}'], id="a text too many"),
+        pytest.param([b'{"text": "a\\", "response": "b"}'], id="a text too few"),
+        pytest.param([b'{"text": "a\\", "response": ","b"}'], id="both in a line"),
+        pytest.param(
+            [b'{"text": "a", "response": "b\\"}', b'{"text": ","a", "response": "b"}'],
+            id="both in two lines",
+        ),
+        pytest.param([b'{"text": "a", "x": "y", "response": "b"}'], id="a field too many"),
+        pytest.param([b'{"text": "a\\\\", "response": "\\", "response": ""}'], id="its own"),
+        pytest.param([b'{"text": "a\x01b", "response": "b"}'], id="a control character"),
+        pytest.param([b'{"text": "\\ud800", "response": "b"}'], id="half a surrogate"),
+        pytest.param([b'{"text": "a", "response": "b"}', b'{"text": "\xff"}'], id="no UTF-8"),
+    ],
+)
+def test_what_stands_between_texts_is_none_of_them(odd: list[bytes]) -> None:
+    usual = [line_of({"text": f"{n}", "response": "b"}) for n in range(5)]
+
+    lines = [*usual, *[line + b"\n" for line in odd], *usual]
+
+    assert check_same("simple", b"".join(lines), Span("a")) >= 9
 
 
 def test_patterns_are_for_formats_that_look_at_no_text() -> None:

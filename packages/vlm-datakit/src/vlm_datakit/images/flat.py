@@ -10,7 +10,6 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import PIL.Image
-import PIL.ImageCms
 
 from vlm_datakit.errors import Reason, RowError
 
@@ -145,6 +144,8 @@ def bytes_of_floats(values: Any, where: str) -> Any:
 
 
 def _through_profile(image: PIL.Image.Image, profile: bytes) -> Flatten:
+    import PIL.ImageCms
+
     target = PIL.ImageCms.createProfile("sRGB")
     try:
         source = PIL.ImageCms.ImageCmsProfile(io.BytesIO(profile))

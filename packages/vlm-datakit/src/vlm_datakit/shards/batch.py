@@ -93,16 +93,20 @@ class Batch:
 
     def rows_up_to(self, size: int, rows: PlainColumns | Sequence[PlainRow]) -> int:
         """Return how many rows there are up to the one with which `reaches` comes true, or all."""
-        in_columns = isinstance(rows, PlainColumns)
-        if in_columns and not self.reaches(size - _text_bytes(rows)):
+        if not isinstance(rows, PlainColumns):
+            return self._up_to(size, map(plain_bytes, rows)) or len(rows)
+        if not self.reaches(size - _text_bytes(rows)):
             return len(rows)
+        return self._up_to(size, _sizes(rows)) or len(rows)
+
+    def _up_to(self, size: int, added: Iterable[int]) -> int:
+        """Return how many rows of these sizes it takes; 0 if all are not enough."""
         total = self._size + self._uncounted_bytes
-        sizes = _sizes(rows) if in_columns else map(plain_bytes, rows)
-        for number, added in enumerate(sizes, 1):
-            total += added
+        for number, row_size in enumerate(added, 1):
+            total += row_size
             if total >= size:
                 return number
-        return len(rows)
+        return 0
 
     def close(self) -> None:
         """Leave the pages of pictures to the next batch; nobody reads what was taken any more."""

@@ -77,16 +77,17 @@ class Pattern:
             return None
         at, found, payloads = len(self.start), list[bytes](), list[memoryview]()
         for kind, behind in self.values:
+            end = line.find(b'"' if kind is _BASE64 else behind, at)
+            if end < 0:
+                return None
             if kind is _BASE64:
-                end = line.find(b'"', at)
                 if not line.startswith(behind, end):
                     return None
                 payloads.append(memoryview(line)[at:end])
             else:
-                end = line.find(behind, at)
-                if end < 0 or not _is_one(value := line[at:end], kind):
+                found.append(value := line[at:end])
+                if value.endswith(b"\\") or (kind is _NUMBER and not _is_number(value)):
                     return None
-                found.append(value)
             at = end + len(behind)
         if at != len(line):
             return None
@@ -104,10 +105,8 @@ class Pattern:
         return PlainDraft(self.shape, texts, tuple(sources))
 
 
-def _is_one(value: bytes, kind: str) -> bool:
-    if kind is _NUMBER:
-        return _WHOLE_NUMBER.fullmatch(value) is not None
-    return not value.endswith(b"\\")
+def _is_number(value: bytes) -> bool:
+    return _WHOLE_NUMBER.fullmatch(value) is not None
 
 
 def _said(texts: Sequence[bytes], width: int, rows: int) -> Iterable[Sequence[str] | None]:
