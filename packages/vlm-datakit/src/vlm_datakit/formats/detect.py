@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
 
+from vlm_datakit.conversation import Draft
 from vlm_datakit.errors import Reason, RowError, SourceError
 from vlm_datakit.formats import FORMATS
 from vlm_datakit.formats.format import Fields, Format
@@ -15,7 +17,10 @@ _SHOWN = 12  # columns
 
 @dataclass(frozen=True, slots=True)
 class Guess:
-    """A format that rows fit: how sure, and why; how many it knows, reads, and reads whole."""
+    """A format that rows fit: how sure, and why; how many it knows, reads, and reads whole.
+
+    ``drafts`` are the rows as it parses them, None if they were not tried.
+    """
 
     format: Format
     score: int
@@ -23,6 +28,7 @@ class Guess:
     known: int = 0
     read: int = 0
     whole: int = 0
+    drafts: Sequence[Draft] | None = field(default=None, repr=False)
 
     @property
     def rank(self) -> tuple[int, int, int]:
@@ -56,16 +62,14 @@ def detect(rows: Iterable[Fields]) -> list[Guess]:
 
 def _tried(guess: Guess, rows: Sequence[Fields]) -> Guess:
     """Return a guess with what becomes of the rows if it is right."""
-    read = whole = 0
+    drafts, read, whole = list[Draft](), 0, 0
     for row in rows:
-        try:
-            draft = guess.format.parse(row)
+        with suppress(RowError):
+            drafts.append(draft := guess.format.parse(row))
             hold_unread(draft, row)
-        except RowError:
-            continue
-        read += 1
-        whole += all(warned.reason is not Reason.FIELD_IGNORED for warned in draft.warnings)
-    return replace(guess, read=read, whole=whole)
+            read += 1
+            whole += all(warned.reason is not Reason.FIELD_IGNORED for warned in draft.warnings)
+    return replace(guess, read=read, whole=whole, drafts=drafts)
 
 
 def choose(guesses: Sequence[Guess], rows: Sequence[Fields], source: str) -> Guess:

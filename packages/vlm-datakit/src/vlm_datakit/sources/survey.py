@@ -108,12 +108,15 @@ def survey(
         evidence = f"mapped: {', '.join(entry.role for entry in mapping.entries)}"
         unused = unused_columns(mapping, rows)
         literal = literal_places(mapping, rows)
+    drafts: Sequence[Draft] | None = None
     if format_ is None:
         fields = [row.fields for row in rows]
         guess = choose(detect(fields), fields, source)
         format_, evidence = guess.format, guess.evidence
-    parse = format_.parse if mapping is None else mapped(format_.parse, mapping)
-    drafts = [draft for row in rows if (draft := _draft(row, parse)) is not None]
+        drafts = guess.drafts if mapping is None else None
+    if drafts is None:
+        parse = format_.parse if mapping is None else mapped(format_.parse, mapping)
+        drafts = [draft for row in rows if (draft := _draft(row, parse)) is not None]
     if mapping is None:
         unused = _ignored(drafts)
     images = [image for draft in drafts for image in draft.images]
