@@ -73,6 +73,17 @@ def check_address(address: str) -> None:
         )
 
 
+def check_output(place: str) -> None:
+    """Hold what will be written to lie on a disk; as a path an address would be a strange folder.
+
+    Raises:
+        UsageError: for an address, ``file://`` as well.
+    """
+    if _ADDRESS.fullmatch(place):
+        shown = without_secrets(place)
+        raise UsageError(f"{shown}: an address is only read from; write to a path on a disk")
+
+
 def trimmed(address: str) -> str:
     """Return an address without slashes at its end.
 
