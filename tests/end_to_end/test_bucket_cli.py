@@ -283,8 +283,7 @@ def test_an_import_from_disk_does_not_load_fsspec(disk, tmp_path):
             ["convert", "disk/0.jsonl", "a.jsonl", "--to", "trl", "--rejects", "{}"], id="rejects"
         ),
         pytest.param(
-            ["convert", "disk/0.jsonl", "a.jsonl", "--to", "trl", "--write-images", "files"]
-            + ["--image-folder", "{}"],
+            ["convert", "disk/0.jsonl", "--to=trl", "--write-images=files", "--image-folder={}"],
             id="pictures",
         ),
         pytest.param(

@@ -85,14 +85,14 @@ def check_output(place: str) -> None:
 
 
 def trimmed(address: str) -> str:
-    """Return an address without slashes at its end.
+    """Return an address without slashes at its end, and its scheme in lower case.
 
     Example:
         >>> trimmed("s3://bucket/set/")
         's3://bucket/set'
     """
     scheme, _, rest = address.partition("://")
-    return f"{scheme}://{rest.rstrip('/')}"
+    return f"{scheme.lower()}://{rest.rstrip('/')}"
 
 
 def relative_names(addresses: Iterable[str]) -> dict[str, str]:
@@ -205,16 +205,26 @@ def _speaking_of(shown: str) -> Iterator[None]:
     try:
         yield
     except FileNotFoundError as error:
-        raise SourceError(f"{shown}: no such file") from error
+        raise SourceError(f"{shown}: no such file{_more(error, shown)}") from error
     except PermissionError as error:
         raise SourceError(f"{shown}: no permission: {_words(error)}") from error
     except Exception as error:
         raise SourceError(f"{shown}: cannot be read: {_words(error)}") from error
 
 
+def _more(error: FileNotFoundError, shown: str) -> str:
+    """Return what may explain that a file is missing: a bucket that is, or a pattern."""
+    if wild := next((mark for mark in "*[" if mark in shown), None):
+        return f": {wild} is no wildcard here"
+    words = _words(error)
+    return "" if shown.rpartition("/")[2] in words else f": {words}"
+
+
 def _words(error: Exception) -> str:
     """Return what a backend says on one line, without what addresses in it might give away."""
-    text = _URL.sub(lambda url: without_secrets(url[0]), " ".join(f"{error}".split()))
+    # The number that s3fs gives an answer of S3 is that of some other fault here.
+    said = error.strerror if type(error) is OSError and error.strerror else error
+    text = _URL.sub(lambda url: without_secrets(url[0]), " ".join(f"{said}".split()))
     return _QUERY.sub("", text)[:_WORDS_CHARS] or type(error).__name__
 
 
