@@ -6,6 +6,8 @@ import fcntl
 import json
 import pickle
 import resource
+import subprocess
+import sys
 import threading
 import time
 from collections import Counter
@@ -371,6 +373,20 @@ def test_what_s3_says_is_told_without_a_number_that_means_something_else(
 
     with pytest.raises(SourceError, match=r"tried 3 times: Moved Permanently$"):
         find_split(elsewhere(noise), "train")
+
+
+def test_what_a_backend_logs_is_for_those_who_listen(noise: Path) -> None:
+    code = (
+        "import logging, sys; from vlm_trainer.remote import read_whole\n"
+        "from vlm_trainer.addresses import Address\n"
+        f"read_whole(Address('file://{noise}/manifest.json'))\n"
+        "logging.getLogger('fsspec').error('Traceback of a secret')\n"
+        "logging.basicConfig(); logging.getLogger('fsspec').error('heard')"
+    )
+
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, check=True, text=True)
+
+    assert done.stderr == "ERROR:fsspec:heard\n"
 
 
 def spoil(folder: Path, how: str) -> None:

@@ -167,6 +167,7 @@ def test_a_scheme_may_be_in_capitals(put: Put) -> None:
             id="no bucket",
         ),
         pytest.param(FileNotFoundError("bucket/a.jsonl"), "no such file", id="no file"),
+        pytest.param(FileNotFoundError("b/bucket/o/a%2Ejsonl"), "no such file", id="of Google"),
         pytest.param(
             OSError(78, "Moved Permanently"), "cannot be read: Moved Permanently", id="301"
         ),

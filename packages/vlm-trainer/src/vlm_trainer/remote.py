@@ -6,6 +6,7 @@ of the parent after a fork, so that data workers may read too.
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Callable
 from typing import Any, TypeVar
@@ -16,6 +17,7 @@ from vlm_trainer.errors import SourceError, UsageError
 WAITS_S = (1.0, 2.0, 4.0, 8.0, 16.0)  # between tries, beside the backend's own
 LONGEST_S = 60.0  # no try begins later; where nothing answers a backend may take minutes for one
 WORDS_CHARS = 160  # of what a backend says; some quote whole answers
+QUIET = logging.NullHandler()  # Python prints warnings where nobody listens at all
 T = TypeVar("T")
 
 
@@ -83,13 +85,15 @@ def _reached(address: Address) -> tuple[Any, str]:
 
     scheme = address.text.partition("://")[0]
     try:
-        get_filesystem_class(scheme)
+        backend = get_filesystem_class(scheme)
     except ValueError as error:
         raise UsageError(f"{address}: no file system is known by {scheme}://") from error
     except ImportError as error:
         raise UsageError(
             f"{address}: {scheme}:// needs a package that is not installed: {_words(error)}"
         ) from error
+    # What it logs, tracebacks too, is for those who ask for logs; what it raises is told here.
+    logging.getLogger(backend.__module__.partition(".")[0]).addHandler(QUIET)
     files, path = url_to_fs(address.text)
     return files, path
 

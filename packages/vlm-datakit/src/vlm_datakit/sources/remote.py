@@ -8,6 +8,7 @@ environment: an address that holds some is refused, since addresses are shown an
 from __future__ import annotations
 
 import io
+import logging
 import os
 import re
 from collections.abc import Iterable, Iterator, Mapping
@@ -31,6 +32,7 @@ _EXTRAS = {"gcs": "gcs", "gs": "gcs", "s3": "s3", "s3a": "s3"}  # of our own pyp
 # A password may hold a slash. A query may be a signature; so may a fragment, mistyped.
 _CREDENTIALS = re.compile(r"[^/@]*:.*@|.*[?#]", re.DOTALL)
 _URL, _QUERY = re.compile(r"\w+://\S+"), re.compile(r"\?\S+")
+_QUIET = logging.NullHandler()  # Python prints warnings where nobody listens at all
 _WORDS_CHARS = 160  # of what a backend says; some quote whole answers
 #: What backends call that by which they tell versions of a file apart, surest first.
 _ETAGS = (
@@ -182,7 +184,7 @@ def _reached(address: str) -> tuple[Any, str, str]:
     check_address(address)
     scheme, shown = address.partition("://")[0], without_secrets(address)
     try:
-        get_filesystem_class(scheme)
+        backend = get_filesystem_class(scheme)
     except ValueError as error:
         raise UsageError(f"{shown}: no file system is known by {scheme}://") from error
     except ImportError as error:
@@ -190,6 +192,8 @@ def _reached(address: str) -> tuple[Any, str, str]:
         cure = f"pip install 'vlm-datakit[{extra}]'" if extra else _words(error)
         missing = f"{scheme}:// needs a package that is not there ({error.__cause__ or error})"
         raise UsageError(f"{shown}: {missing}: {cure}") from error
+    # What it logs, tracebacks too, is for those who ask for logs; what it raises is told here.
+    logging.getLogger(backend.__module__.partition(".")[0]).addHandler(_QUIET)
     with _speaking_of(shown):
         file_system, path = url_to_fs(address)
     return file_system, path, shown
@@ -217,7 +221,8 @@ def _more(error: FileNotFoundError, shown: str) -> str:
     if wild := next((mark for mark in "*[" if mark in shown), None):
         return f": {wild} is no wildcard here"
     words = _words(error)
-    return "" if shown.rpartition("/")[2] in words else f": {words}"
+    is_sentence = " " in words and shown.rpartition("/")[2] not in words
+    return f": {words}" if is_sentence else ""
 
 
 def _words(error: Exception) -> str:
