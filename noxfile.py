@@ -310,10 +310,11 @@ def tests(session: nox.Session) -> None:
 
 @nox.session
 def peers(session: nox.Session) -> None:
-    """Let LLaMA-Factory, ms-swift, Oumi, TRL and datasets read what convert writes."""
+    """Let LLaMA-Factory, ms-swift, Oumi, TRL and datasets read what convert writes; read an S3."""
     prepare()
     command = [str(python_of(prepare_peers())), "-m", "pytest", "-p", "no:cacheprovider"]
-    found = {"PYTHONPATH": str(ROOT / "packages" / "vlm-datakit" / "src"), "VLM_PEERS": "1"}
+    sources = os.pathsep.join(str(ROOT / "packages" / package / "src") for package in PACKAGES)
+    found = {"PYTHONPATH": sources, "VLM_PEERS": "1"}
     run(session, *command, "-n0", "tests/peers", *session.posargs, **found)
 
 

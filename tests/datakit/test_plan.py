@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from typing import Any
 
@@ -73,7 +74,10 @@ def test_what_changes_the_output_changes_the_fingerprint(change: dict[str, Any])
     ],
 )
 def test_a_difference_is_said_in_words(change: dict[str, Any], words: list[str]) -> None:
-    assert plan_differences(plan_facts(PLAN), plan_facts(replace(PLAN, **change))) == words
+    facts, others = plan_facts(PLAN), plan_facts(replace(PLAN, **change))
+
+    assert plan_differences(facts, others) == words
+    assert plan_differences(json.loads(json.dumps(facts)), others) == words  # of a manifest
 
 
 def test_a_file_of_this_machine_has_no_etag_in_a_plan() -> None:

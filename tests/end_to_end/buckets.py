@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import itertools
+import logging
 import os
 from pathlib import Path
 from typing import Any
@@ -32,6 +33,7 @@ class Bucket(AbstractFileSystem):
     def info(self, path: str, **_: Any) -> dict[str, Any]:
         place = self.place(path)
         if self.trouble(path) == ["forbidden"]:
+            logging.getLogger("buckets.core").warning("Traceback of a secret")
             raise PermissionError("Forbidden")
         if place.is_dir():
             return {"name": path, "size": 0, "type": "directory"}

@@ -14,6 +14,7 @@ from typing import Any
 import fsspec
 import pytest
 
+from vlm_datakit.errors import UsageError
 from vlm_datakit.importing import ImportRequest, import_dataset
 from vlm_datakit.plan import RejectsAllowed
 from vlm_datakit.runner.run import RunOptions
@@ -63,7 +64,7 @@ def run(run_cli, bucket: Path, tmp_path: Path) -> Callable[..., Any]:
     facts.mkdir(parents=True)
     (facts / "METADATA").write_text("Metadata-Version: 2.1\nName: buckets\nVersion: 1\n")
     (facts / "entry_points.txt").write_text("[fsspec.specs]\nbucket = buckets:Bucket\n")
-    path = os.pathsep.join([str(facts.parent), str(HERE)])
+    path = os.pathsep.join([str(facts.parent), str(HERE), os.environ.get("PYTHONPATH", "")])
     env = {"PYTHONPATH": path, "BUCKETS": str(tmp_path / "buckets")}
 
     def run_it(*args: object) -> Any:
@@ -164,7 +165,10 @@ def test_another_etag_makes_another_plan(run, bucket):
 
     assert (first.code, second.code, third.code) == (0, 0, 5)
     assert b"set: finished before, nothing to do" in second.err
-    assert error_line(third.err).startswith("set: a finished import of another plan (the source ")
+    assert error_line(third.err) == (
+        "set: a finished import of another plan (the source files, their sizes or times); "
+        "--overwrite replaces it"
+    )
 
 
 @pytest.mark.parametrize(
@@ -268,3 +272,45 @@ def test_an_import_from_disk_does_not_load_fsspec(disk, tmp_path):
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, check=False)
 
     assert (done.stdout, done.stderr) == (b"False\n", b"")
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        pytest.param(["import", "disk/0.jsonl", "-o", "{}"], id="import"),
+        pytest.param(["convert", "disk/0.jsonl", "{}", "--to", "trl"], id="convert"),
+        pytest.param(
+            ["convert", "disk/0.jsonl", "a.jsonl", "--to", "trl", "--rejects", "{}"], id="rejects"
+        ),
+        pytest.param(
+            ["convert", "disk/0.jsonl", "--to=trl", "--write-images=files", "--image-folder={}"],
+            id="pictures",
+        ),
+        pytest.param(
+            ["convert", "disk/0.jsonl", "a.jsonl", "--to", "sharegpt", "--dataset-info", "{}"],
+            id="entries",
+        ),
+        pytest.param(["sample", "-o", "{}"], id="sample"),
+        pytest.param(["suggest-mapping", "disk/0.jsonl", "--save-mapping", "{}"], id="mapping"),
+        pytest.param(["preview", "disk/0.jsonl", "--save-mapping", "{}"], id="its mapping"),
+    ],
+)
+@pytest.mark.parametrize("scheme", ["s3", "file"])
+def test_nothing_is_written_to_an_address(run_cli, disk, *, tmp_path, command, scheme):
+    before = [*tmp_path.rglob("*")]
+
+    done = run_cli([word.format(f"{scheme}://me:secret@host/set?key=secret") for word in command])
+
+    words = f"{scheme}://host/set: an address is only read from; write to a path on a disk"
+    assert (done.code, done.out, error_line(done.err)) == (2, b"", words)
+    assert len(done.err.splitlines()) == 1
+    assert [*tmp_path.rglob("*")] == before
+
+
+def test_a_call_does_not_write_to_an_address_either(disk, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+
+    with pytest.raises(UsageError, match=r"^s3://bucket/set: an address is only read from"):
+        import_dataset(ImportRequest((str(disk / "0.jsonl"),)), "s3://bucket/set")
+
+    assert not (tmp_path / "s3:").exists()

@@ -6,6 +6,8 @@ import fcntl
 import json
 import pickle
 import resource
+import subprocess
+import sys
 import threading
 import time
 from collections import Counter
@@ -42,6 +44,7 @@ class Watched(LocalFileSystem):
     protocol = "watched"
     reads: ClassVar[list[tuple[str, int, int]]] = []
     failing: ClassVar[Counter[str]] = Counter()
+    hang_s: ClassVar[float] = 0.0
     lock = threading.Lock()
 
     def cat_file(
@@ -51,6 +54,7 @@ class Watched(LocalFileSystem):
         with self.lock:
             self.failing[name] -= 1
             if self.failing[name] >= 0:
+                time.sleep(self.hang_s)
                 raise ConnectionError(f"reset while reading\n{SECRET}")
             self.reads.append((name, start or 0, end or 0))
         found: bytes = super().cat_file(path, start, end, **options)
@@ -346,6 +350,43 @@ def test_a_read_that_always_fails_is_one_line_without_what_is_secret(noise: Path
     assert said == (
         f"{shard}: cannot be read, tried 3 times: reset while reading https://host.example/a"
     )
+
+
+def test_a_read_that_hangs_and_then_fails_is_not_tried_again(
+    noise: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(remote, "LONGEST_S", 0.03)
+    monkeypatch.setattr(Watched, "hang_s", 0.04)
+    monkeypatch.setitem(Watched.failing, "manifest.json", 1_000)
+
+    with pytest.raises(SourceError, match="cannot be read, tried once: reset while reading"):
+        find_split(elsewhere(noise), "train")
+
+
+def test_what_s3_says_is_told_without_a_number_that_means_something_else(
+    noise: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def moved(*_: object, **__: object) -> bytes:
+        raise OSError(78, "Moved Permanently")
+
+    monkeypatch.setattr(Watched, "cat_file", moved)
+
+    with pytest.raises(SourceError, match=r"tried 3 times: Moved Permanently$"):
+        find_split(elsewhere(noise), "train")
+
+
+def test_what_a_backend_logs_is_for_those_who_listen(noise: Path) -> None:
+    code = (
+        "import logging, sys; from vlm_trainer.remote import read_whole\n"
+        "from vlm_trainer.addresses import Address\n"
+        f"read_whole(Address('file://{noise}/manifest.json'))\n"
+        "logging.getLogger('fsspec').error('Traceback of a secret')\n"
+        "logging.basicConfig(); logging.getLogger('fsspec').error('heard')"
+    )
+
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, check=True, text=True)
+
+    assert done.stderr == "ERROR:fsspec:heard\n"
 
 
 def spoil(folder: Path, how: str) -> None:

@@ -12,6 +12,7 @@ import fsspec
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from fsspec.implementations.memory import MemoryFileSystem
 
 from vlm_datakit.errors import SourceError, UsageError
 from vlm_datakit.sources.local import source_files
@@ -149,6 +150,44 @@ def test_a_file_is_known_by_its_size_and_version(put: Put) -> None:
     assert identity_at(file.path) == (3, file.etag)
 
 
+def test_a_scheme_may_be_in_capitals(put: Put) -> None:
+    put("set/train.jsonl", b"{}\n")
+
+    (file,) = source_files(["Memory://set/"], None)
+
+    assert file.path == "memory://set/train.jsonl"
+
+
+@pytest.mark.parametrize(
+    ("error", "words"),
+    [
+        pytest.param(
+            FileNotFoundError("The specified bucket does not exist"),
+            "no such file: The specified bucket does not exist",
+            id="no bucket",
+        ),
+        pytest.param(FileNotFoundError("bucket/a.jsonl"), "no such file", id="no file"),
+        pytest.param(FileNotFoundError("b/bucket/o/a%2Ejsonl"), "no such file", id="of Google"),
+        pytest.param(
+            OSError(78, "Moved Permanently"), "cannot be read: Moved Permanently", id="301"
+        ),
+        pytest.param(PermissionError("Access Denied"), "no permission: Access Denied", id="403"),
+    ],
+)
+def test_what_s3_says_is_told_without_a_number_that_means_something_else(
+    monkeypatch: pytest.MonkeyPatch, error: OSError, words: str
+) -> None:
+    def info(*_: object) -> None:
+        raise error
+
+    monkeypatch.setattr(MemoryFileSystem, "info", info)
+
+    with pytest.raises(SourceError) as caught:
+        identity_at("memory://bucket/a.jsonl")
+
+    assert str(caught.value) == f"memory://bucket/a.jsonl: {words}"
+
+
 def test_a_file_written_again_is_another(put: Put) -> None:
     put("a.jsonl", b"{}\n")
     before = identity_at("memory://a.jsonl")
@@ -188,9 +227,25 @@ def test_a_folder_gives_the_files_of_a_split(
         ),
         pytest.param(
             "memory://set",
-            "memory://set: no train.jsonl, train-*.parquet or the like in this folder, no "
-            "pictures, and not a finished import; files of rows in it: dev.jsonl",
+            "memory://set: no train.jsonl, train-*.parquet or the like in this folder; files of "
+            "rows in it: dev.jsonl",
             id="no such split",
+        ),
+        pytest.param(
+            "memory://photos",
+            "memory://photos: no train.jsonl, train-*.parquet or the like in this folder; files of "
+            "rows in it: none; a folder of pictures is read from a disk alone",
+            id="pictures",
+        ),
+        pytest.param(
+            "memory://set/train-*.jsonl",
+            "memory://set/train-*.jsonl: no such file: * is no wildcard here",
+            id="a pattern",
+        ),
+        pytest.param(
+            "memory://set/[a].jsonl",
+            "memory://set/[a].jsonl: no such file: [ is no wildcard here",
+            id="another",
         ),
         pytest.param(
             "memory://out",
@@ -203,6 +258,7 @@ def test_an_address_that_is_no_source_says_so(put: Put, name: str, words: str) -
     put("empty.jsonl", b"")
     put("a.parquet", b"{}")
     put("set/dev.jsonl", b"{}\n")
+    put("photos/a.PNG", b"?")
     put("out/manifest.json", b"{}\n")
 
     with pytest.raises(SourceError) as caught:

@@ -29,6 +29,7 @@ from vlm_datakit.sources.heads import may_look
 from vlm_datakit.sources.loaded import loaded_sources
 from vlm_datakit.sources.local import PIPE, checked_split, source_files
 from vlm_datakit.sources.pipe import Pipe
+from vlm_datakit.sources.remote import check_output
 from vlm_datakit.sources.slices import slice_bytes
 from vlm_datakit.sources.survey import Survey, first_rows, survey
 from vlm_datakit.sources.telling import told_pipe
@@ -292,6 +293,7 @@ def import_dataset(
         OutputError: the folder is not ours, locked, or of another plan.
         TooManyRejects: more refused rows than consented to; nothing is committed.
     """
+    check_output(f"{out}")
     options = options or RunOptions()
     if reads_stdin(request.sources) and options.pipe is None:
         options = replace(options, pipe=Pipe(sys.stdin.buffer))

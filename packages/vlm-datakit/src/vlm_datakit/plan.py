@@ -206,12 +206,14 @@ def plan_facts(plan: Plan) -> dict[str, Any]:
 
 
 def plan_differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
-    """Say in words how two plans (as `plan_facts` gives them) differ.
+    """Say in words how two plans differ: as `plan_facts` gives them, or as JSON has that.
 
     Example:
         >>> plan_differences({"format": "openai"}, {"format": "simple"})
         ['format was openai, now simple']
     """
+    # A list of JSON was a tuple.
+    old, new = (json.loads(json.dumps({**facts})) for facts in (old, new))
     names = sorted(old.keys() | new.keys())
     changed = [name for name in names if old.get(name) != new.get(name)]
     return [_difference(name, old.get(name), new.get(name)) for name in changed]

@@ -67,6 +67,17 @@ def place_of(name: str) -> Path | Address:
     return Address(f"{scheme.lower()}://{rest.rstrip('/')}")
 
 
+def disk_path(name: str) -> Path:
+    """Return the path to write to; an address would become a strange folder here.
+
+    Raises:
+        UsageError: An address.
+    """
+    if is_address(name):
+        raise UsageError(f"{shown(name)}: an address is only read from; write to a path on a disk")
+    return Path(name)
+
+
 def shown(text: str) -> str:
     """Return a text without what addresses in it might give away.
 

@@ -12,7 +12,7 @@ from typing import Any
 
 import click
 
-from vlm_trainer.addresses import place_of
+from vlm_trainer.addresses import disk_path, place_of
 from vlm_trainer.config import TrainConfig, options
 from vlm_trainer.errors import VlmTrainerError
 from vlm_trainer.reporting import send_no_telemetry
@@ -162,7 +162,10 @@ def model_options(command: Callable[..., None]) -> Callable[..., None]:
 @click.option(
     "--max-new-tokens", type=COUNT, help="Longest answer; default: twice the longest expected."
 )
-@click.option("--output", type=FILE, help="Folder for every answer and a page of the wrong ones.")
+@click.option(
+    "--output", type=disk_path, metavar="PATH",
+    help="Folder for every answer and a page of the wrong ones.",
+)  # fmt: skip
 @click.option("--json", "as_json", is_flag=True, help="Print the figures as JSON on stdout.")
 @model_options
 def evaluate_command(*, as_json: bool, **given: Any) -> None:
@@ -222,7 +225,10 @@ def _answer_lines(config: Any, lines: Any) -> None:
 
 @cli.command("merge", context_settings=DASHES)
 @click.option("--adapter", type=FILE, required=True, help="Output folder of a LoRA run.")
-@click.option("--output-dir", type=FILE, required=True, help="New folder for the whole model.")
+@click.option(
+    "--output-dir", type=disk_path, metavar="PATH", required=True,
+    help="New folder for the whole model.",
+)  # fmt: skip
 @click.option("--model-name-or-path", help="Its base; default: the one the adapter names.")
 @click.option("--dtype", help="Of the merged weights; default: that of the base.")
 @debug_option

@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from vlm_trainer.addresses import disk_path
 from vlm_trainer.errors import UsageError
 
 SCOPES = ("language", "vision", "merger")
@@ -273,6 +274,7 @@ def _check(config: TrainConfig) -> None:
     _check_packing(data)
     _check_weights(data, config.trainer)
     _check_held_out(data, config.output)
+    disk_path(config.output.output_dir)
     if config.schedule.max_steps < 1 and config.schedule.num_train_epochs <= 0:
         raise UsageError("nothing to train: give max_steps or num_train_epochs above 0")
 

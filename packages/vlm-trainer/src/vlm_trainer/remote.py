@@ -6,6 +6,7 @@ of the parent after a fork, so that data workers may read too.
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Callable
 from typing import Any, TypeVar
@@ -14,7 +15,9 @@ from vlm_trainer.addresses import Address, shown
 from vlm_trainer.errors import SourceError, UsageError
 
 WAITS_S = (1.0, 2.0, 4.0, 8.0, 16.0)  # between tries, beside the backend's own
+LONGEST_S = 60.0  # no try begins later; where nothing answers a backend may take minutes for one
 WORDS_CHARS = 160  # of what a backend says; some quote whole answers
+QUIET = logging.NullHandler()  # Python prints warnings where nobody listens at all
 T = TypeVar("T")
 
 
@@ -56,7 +59,8 @@ def read_range(address: Address, start: int, end: int) -> bytes:
 
 
 def _tried(address: Address, read: Callable[[Any, str], T]) -> T:
-    for wait_s in (*WAITS_S, None):
+    begun = time.monotonic()
+    for tries, wait_s in enumerate((*WAITS_S, None), start=1):
         try:
             return read(*_reached(address))
         except UsageError:
@@ -66,9 +70,10 @@ def _tried(address: Address, read: Callable[[Any, str], T]) -> T:
         except PermissionError as error:
             raise SourceError(f"{address}: no permission: {_words(error)}") from error
         except Exception as error:  # botocore, aiohttp and others raise what they like
-            if wait_s is None:
+            if wait_s is None or time.monotonic() - begun + wait_s > LONGEST_S:
+                often = "once" if tries == 1 else f"{tries} times"
                 raise SourceError(
-                    f"{address}: cannot be read, tried {len(WAITS_S) + 1} times: {_words(error)}"
+                    f"{address}: cannot be read, tried {often}: {_words(error)}"
                 ) from error
             time.sleep(wait_s)
     raise AssertionError
@@ -80,17 +85,21 @@ def _reached(address: Address) -> tuple[Any, str]:
 
     scheme = address.text.partition("://")[0]
     try:
-        get_filesystem_class(scheme)
+        backend = get_filesystem_class(scheme)
     except ValueError as error:
         raise UsageError(f"{address}: no file system is known by {scheme}://") from error
     except ImportError as error:
         raise UsageError(
             f"{address}: {scheme}:// needs a package that is not installed: {_words(error)}"
         ) from error
+    # What it logs, tracebacks too, is for those who ask for logs; what it raises is told here.
+    logging.getLogger(backend.__module__.partition(".")[0]).addHandler(QUIET)
     files, path = url_to_fs(address.text)
     return files, path
 
 
 def _words(error: Exception) -> str:
     """Return what a backend says on one line, without what might give credentials away."""
-    return shown(" ".join(str(error).split()))[:WORDS_CHARS] or type(error).__name__
+    # The number that s3fs gives an answer of S3 is that of some other fault here.
+    said = error.strerror if type(error) is OSError and error.strerror else error
+    return shown(" ".join(str(said).split()))[:WORDS_CHARS] or type(error).__name__

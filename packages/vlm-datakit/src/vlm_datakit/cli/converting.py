@@ -21,6 +21,7 @@ from vlm_datakit.cli.options import (
     image_root_option,
     limits,
     mapping_options,
+    on_disk,
     picture_options,
     quiet_option,
     rejects_raw_option,
@@ -40,7 +41,7 @@ _OF_PARTS = ("anthropic", "oumi")  # with a field of its own for base64, a URL, 
 
 @click.command("convert")
 @click.argument("source", default="-", metavar="[IN]")
-@click.argument("output", default="-", metavar="[OUT]")
+@click.argument("output", default="-", metavar="[OUT]", callback=on_disk)
 @format_option
 @mapping_options
 @goal_option
@@ -71,9 +72,12 @@ _OF_PARTS = ("anthropic", "oumi")  # with a field of its own for base64, a URL, 
     "content; or the texts that the rows had.",
 )
 @click.option(
-    "--image-folder", metavar="DIR", help="For --write-images files [default: OUT_images]"
+    "--image-folder",
+    metavar="DIR",
+    callback=on_disk,
+    help="For --write-images files [default: OUT_images]",
 )
-@click.option("--rejects", metavar="FILE", help="Write refused rows to a ledger.")
+@click.option("--rejects", metavar="FILE", callback=on_disk, help="Write refused rows to a ledger.")
 @rejects_raw_option
 @click.option(
     "--lossy",
@@ -85,6 +89,7 @@ _OF_PARTS = ("anthropic", "oumi")  # with a field of its own for base64, a URL, 
 @click.option(
     "--dataset-info",
     metavar="FILE",
+    callback=on_disk,
     help="Add or replace the entry of OUT in LLaMA-Factory's dataset_info.json.",
 )
 @click.option("--overwrite", is_flag=True, help="Replace OUT and the ledger if they exist.")

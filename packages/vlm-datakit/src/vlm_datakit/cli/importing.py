@@ -18,6 +18,7 @@ from vlm_datakit.cli.options import (
     image_root_option,
     import_request,
     mapping_options,
+    on_disk,
     picture_options,
     quiet_option,
     rejects_raw_option,
@@ -47,7 +48,13 @@ if TYPE_CHECKING:
 
 @click.command("import")
 @click.argument("sources", nargs=-1, required=True, metavar="[SPLIT=]FILE|REPO...|-")
-@click.option("-o", "--output", metavar="OUT", help="Output folder [default: named as the source]")
+@click.option(
+    "-o",
+    "--output",
+    metavar="OUT",
+    callback=on_disk,
+    help="Output folder [default: named as the source]",
+)
 @format_option
 @mapping_options
 @goal_option

@@ -26,6 +26,20 @@ if TYPE_CHECKING:
 
 _SHOWN = 12  # columns
 
+
+def on_disk(_: click.Context, __: click.Parameter, place: str | None) -> str | None:
+    """Return where to write, which is no address.
+
+    Raises:
+        UsageError: if it is one.
+    """
+    if place is not None and "://" in place:
+        from vlm_datakit.sources.remote import check_output
+
+        check_output(place)
+    return place
+
+
 format_option = click.option(
     "--from",
     "format_",
@@ -109,7 +123,12 @@ _MAPPING_OPTIONS = (
         "step(column); repeatable.",
     ),
     click.option("--mapping", metavar="FILE", help="Take the roles from a file; --map overrides."),
-    click.option("--save-mapping", metavar="FILE", help="Write the mapping to a YAML file."),
+    click.option(
+        "--save-mapping",
+        metavar="FILE",
+        callback=on_disk,
+        help="Write the mapping to a YAML file.",
+    ),
 )
 goal_option = click.option(
     "--goal",

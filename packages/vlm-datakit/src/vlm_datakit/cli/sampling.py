@@ -8,6 +8,7 @@ from pathlib import Path
 
 import click
 
+from vlm_datakit.cli.options import on_disk
 from vlm_datakit.cli.talk import say
 
 
@@ -16,7 +17,14 @@ from vlm_datakit.cli.talk import say
 @click.option("--broken", default=0, show_default=True, type=click.IntRange(0))
 @click.option("--seed", default=0, show_default=True)
 @click.option("--to", "target", default="openai", show_default=True, metavar="openai|simple")
-@click.option("-o", "--output", default="-", metavar="FILE", help="A file, or - [default: -]")
+@click.option(
+    "-o",
+    "--output",
+    default="-",
+    metavar="FILE",
+    callback=on_disk,
+    help="A file, or - [default: -]",
+)
 @click.option("--overwrite", is_flag=True, help="Replace the file if it exists.")
 def command(
     count: int, broken: int, seed: int, target: str, output: str, *, overwrite: bool

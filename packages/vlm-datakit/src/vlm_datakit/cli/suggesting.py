@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from vlm_datakit.cli.ending import print_json
+from vlm_datakit.cli.options import on_disk
 from vlm_datakit.cli.talk import say
 from vlm_datakit.errors import UsageError
 
@@ -30,7 +31,9 @@ _SHOWN, _TEXT_CHARS = 3, 200
     help="vlm: conversations about pictures; sl: answers to prompts; dpo: preference pairs; "
     "sft: vlm for rows with pictures, else sl.",
 )
-@click.option("--save-mapping", metavar="FILE", help="Write the mapping to a YAML file.")
+@click.option(
+    "--save-mapping", metavar="FILE", callback=on_disk, help="Write the mapping to a YAML file."
+)
 @click.option("--json", "as_json", is_flag=True, help="Print all candidates as JSON.")
 def command(source: str, *, goal: str, save_mapping: str | None, as_json: bool) -> int:
     """Say how the columns of rows map, told by types and contents of the first rows.

@@ -102,7 +102,7 @@ def found_in(folder: Path, split: str, *, is_named: bool = False) -> list[Found]
         found = _saved(folder, split) or _pictures(folder, split, is_all=is_all)
         found = found or _by_names(folder, split)
     if not found:
-        raise nothing_in(str(folder), names, split)
+        raise _nothing_in(str(folder), names, split)
     return found
 
 
@@ -118,14 +118,21 @@ def check_no_import(folder: str, names: Sequence[str], where: str = "") -> None:
         )
 
 
-def nothing_in(folder: str, names: Sequence[str], split: str) -> SourceError:
+def _nothing_in(folder: str, names: Sequence[str], split: str) -> SourceError:
     """Return the error for a folder without a split."""
-    files = _row_files(names)
-    return SourceError(
-        f"{folder}: no {split}.jsonl, {split}-*.parquet or the like in this folder, no pictures, "
-        f"and not a finished import; files of rows in it: {', '.join(files[:_SHOWN]) or 'none'}"
-        + (FALL_BACK if names and not files else "")
-    )
+    cure = FALL_BACK if names and not _row_files(names) else ""
+    what = f"{nothing_of(split)}, no pictures, and not a finished import"
+    return SourceError(f"{folder}: {what}; {listed(names)}{cure}")
+
+
+def nothing_of(split: str) -> str:
+    """Say that a folder has no file of a split."""
+    return f"no {split}.jsonl, {split}-*.parquet or the like in this folder"
+
+
+def listed(names: Sequence[str]) -> str:
+    """Say which files of rows are among the names of a folder."""
+    return f"files of rows in it: {', '.join(_row_files(names)[:_SHOWN]) or 'none'}"
 
 
 def _row_files(names: Sequence[str]) -> list[str]:

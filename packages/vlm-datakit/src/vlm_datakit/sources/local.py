@@ -22,7 +22,8 @@ from vlm_datakit.sources.folders import (
     Found,
     check_no_import,
     files_of_split,
-    nothing_in,
+    listed,
+    nothing_of,
     splits_in,
 )
 from vlm_datakit.sources.image_folder import PICTURE_SUFFIXES, listing
@@ -171,8 +172,14 @@ def _elsewhere(folder: str, there: Sequence[str], split: str) -> list[str]:
     found = files_of_split(there, split)
     if not found:
         check_no_import(folder, there, " from a disk")
-        raise nothing_in(folder, there, split)
+        raise _nothing_there(folder, there, split)
     return [f"{folder}/{name}" for name in found]
+
+
+def _nothing_there(folder: str, there: Sequence[str], split: str) -> SourceError:
+    has_pictures = any(name.lower().endswith(PICTURE_SUFFIXES) for name in there)
+    cure = "; a folder of pictures is read from a disk alone" if has_pictures else ""
+    return SourceError(f"{folder}: {nothing_of(split)}; {listed(there)}{cure}")
 
 
 def _local_path(name: str) -> str:

@@ -8,6 +8,7 @@ environment: an address that holds some is refused, since addresses are shown an
 from __future__ import annotations
 
 import io
+import logging
 import os
 import re
 from collections.abc import Iterable, Iterator, Mapping
@@ -31,6 +32,7 @@ _EXTRAS = {"gcs": "gcs", "gs": "gcs", "s3": "s3", "s3a": "s3"}  # of our own pyp
 # A password may hold a slash. A query may be a signature; so may a fragment, mistyped.
 _CREDENTIALS = re.compile(r"[^/@]*:.*@|.*[?#]", re.DOTALL)
 _URL, _QUERY = re.compile(r"\w+://\S+"), re.compile(r"\?\S+")
+_QUIET = logging.NullHandler()  # Python prints warnings where nobody listens at all
 _WORDS_CHARS = 160  # of what a backend says; some quote whole answers
 #: What backends call that by which they tell versions of a file apart, surest first.
 _ETAGS = (
@@ -73,15 +75,26 @@ def check_address(address: str) -> None:
         )
 
 
+def check_output(place: str) -> None:
+    """Hold what will be written to lie on a disk; as a path an address would be a strange folder.
+
+    Raises:
+        UsageError: for an address, ``file://`` as well.
+    """
+    if _ADDRESS.fullmatch(place):
+        shown = without_secrets(place)
+        raise UsageError(f"{shown}: an address is only read from; write to a path on a disk")
+
+
 def trimmed(address: str) -> str:
-    """Return an address without slashes at its end.
+    """Return an address without slashes at its end, and its scheme in lower case.
 
     Example:
         >>> trimmed("s3://bucket/set/")
         's3://bucket/set'
     """
     scheme, _, rest = address.partition("://")
-    return f"{scheme}://{rest.rstrip('/')}"
+    return f"{scheme.lower()}://{rest.rstrip('/')}"
 
 
 def relative_names(addresses: Iterable[str]) -> dict[str, str]:
@@ -171,7 +184,7 @@ def _reached(address: str) -> tuple[Any, str, str]:
     check_address(address)
     scheme, shown = address.partition("://")[0], without_secrets(address)
     try:
-        get_filesystem_class(scheme)
+        backend = get_filesystem_class(scheme)
     except ValueError as error:
         raise UsageError(f"{shown}: no file system is known by {scheme}://") from error
     except ImportError as error:
@@ -179,6 +192,8 @@ def _reached(address: str) -> tuple[Any, str, str]:
         cure = f"pip install 'vlm-datakit[{extra}]'" if extra else _words(error)
         missing = f"{scheme}:// needs a package that is not there ({error.__cause__ or error})"
         raise UsageError(f"{shown}: {missing}: {cure}") from error
+    # What it logs, tracebacks too, is for those who ask for logs; what it raises is told here.
+    logging.getLogger(backend.__module__.partition(".")[0]).addHandler(_QUIET)
     with _speaking_of(shown):
         file_system, path = url_to_fs(address)
     return file_system, path, shown
@@ -194,16 +209,27 @@ def _speaking_of(shown: str) -> Iterator[None]:
     try:
         yield
     except FileNotFoundError as error:
-        raise SourceError(f"{shown}: no such file") from error
+        raise SourceError(f"{shown}: no such file{_more(error, shown)}") from error
     except PermissionError as error:
         raise SourceError(f"{shown}: no permission: {_words(error)}") from error
     except Exception as error:
         raise SourceError(f"{shown}: cannot be read: {_words(error)}") from error
 
 
+def _more(error: FileNotFoundError, shown: str) -> str:
+    """Return what may explain that a file is missing: a bucket that is, or a pattern."""
+    if wild := next((mark for mark in "*[" if mark in shown), None):
+        return f": {wild} is no wildcard here"
+    words = _words(error)
+    is_sentence = " " in words and shown.rpartition("/")[2] not in words
+    return f": {words}" if is_sentence else ""
+
+
 def _words(error: Exception) -> str:
     """Return what a backend says on one line, without what addresses in it might give away."""
-    text = _URL.sub(lambda url: without_secrets(url[0]), " ".join(f"{error}".split()))
+    # The number that s3fs gives an answer of S3 is that of some other fault here.
+    said = error.strerror if type(error) is OSError and error.strerror else error
+    text = _URL.sub(lambda url: without_secrets(url[0]), " ".join(f"{said}".split()))
     return _QUERY.sub("", text)[:_WORDS_CHARS] or type(error).__name__
 
 
