@@ -94,6 +94,18 @@ def test_other_names_of_a_split_and_several_of_them_are_understood(
     assert len(answers(tmp_path / "b", "dev")) == 15
 
 
+def test_a_wildcard_stands_for_files_of_rows(hub: Any, hub_cli: Any, tmp_path: Path) -> None:
+    files = {f"data/part-{n}.jsonl": lines({"text": "a", "response": f"{n}"}) for n in range(3)}
+    hub.add("owner/set", {**files, "data/notes-1.txt": b"-", "part-9.jsonl": b"{}"})
+
+    done = hub_cli("import", "owner/set::data/part-[12]*", "-o", "a")
+    by_address = hub_cli("import", "hf://datasets/owner/set/data/*-0.jsonl", "-o", "b")
+
+    assert (done.code, by_address.code) == (0, 0), done.err + by_address.err
+    assert answers(tmp_path / "a", "train") == ["1", "2"]
+    assert answers(tmp_path / "b", "train") == ["0"]
+
+
 def test_a_set_is_converted_and_validated_by_its_name(
     hub: Any, hub_cli: Any, flagship: Any
 ) -> None:
@@ -615,7 +627,7 @@ def test_jobs_do_the_slices_of_a_set_and_finish_commits_them(
         (
             b"a: 1",
             "owner/set::part-*.jsonl",
-            "no such file: * is no wildcard here; files of rows: a.jsonl",
+            "no such file; files of rows: a.jsonl",
         ),
     ],
     ids=str,

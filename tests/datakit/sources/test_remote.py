@@ -216,6 +216,26 @@ def test_a_folder_gives_the_files_of_a_split(
 
 
 @pytest.mark.parametrize(
+    ("name", "found"),
+    [
+        ("memory://set/part-*.jsonl", ["part-0.jsonl", "part-1.jsonl"]),
+        ("memory://set/part-[1-9]*", ["part-1.jsonl"]),
+        ("memory://set/a*.jsonl", ["a*.jsonl"]),
+        ("dev=memory://set/*.jsonl", ["a*.jsonl", "ab.jsonl", "part-0.jsonl", "part-1.jsonl"]),
+    ],
+)
+def test_a_wildcard_stands_for_files_of_rows(put: Put, name: str, found: list[str]) -> None:
+    for path in ("a*.jsonl", "ab.jsonl", "part-0.jsonl", "part-1.jsonl", "part-1.txt"):
+        put(f"set/{path}", b"{}\n")
+    put("set/part-1/part-9.jsonl", b"{}\n")
+
+    files = source_files([name], None)
+
+    assert [file.name for file in files] == found
+    assert {file.split for file in files} == {"dev" if name.startswith("dev=") else "train"}
+
+
+@pytest.mark.parametrize(
     ("name", "words"),
     [
         pytest.param("memory://no.jsonl", "memory://no.jsonl: no such file", id="missing"),
@@ -239,13 +259,13 @@ def test_a_folder_gives_the_files_of_a_split(
         ),
         pytest.param(
             "memory://set/train-*.jsonl",
-            "memory://set/train-*.jsonl: no such file: * is no wildcard here",
+            "memory://set/train-*.jsonl: no such file; files of rows in it: dev.jsonl",
             id="a pattern",
         ),
         pytest.param(
-            "memory://set/[a].jsonl",
-            "memory://set/[a].jsonl: no such file: [ is no wildcard here",
-            id="another",
+            "memory://*/a.jsonl",
+            "memory://*/a.jsonl: no such file: wildcards are read in the last name alone",
+            id="a pattern of folders",
         ),
         pytest.param(
             "memory://out",

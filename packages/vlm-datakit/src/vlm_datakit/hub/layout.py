@@ -11,10 +11,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from fnmatch import translate
 from typing import Any, NamedTuple
 
 from vlm_datakit.errors import SourceError
+from vlm_datakit.globs import is_pattern, like
 
 #: How a file of rows is called.
 ROW_SUFFIX = (
@@ -220,7 +220,7 @@ def _of_config(files: Sequence[str], config: Mapping[str, Any]) -> tuple[Splits,
             *dict.fromkeys(f for matches in found.values() for f in matches),
         )
         missing = [each for each in found if not found[each]]
-        named_so = [each for each in missing if not _WILDCARD.search(each)]
+        named_so = [each for each in missing if not is_pattern(each)]
         if missing and (named_so or not splits[split]):
             unmatched[split] = (*unmatched.get(split, ()), *(named_so or missing))
     return splits, unmatched if unmatched or not splits else None
@@ -254,25 +254,7 @@ def _matching(files: Sequence[str], folder: str, pattern: str) -> list[str]:
         return [pattern]
     if folder and not pattern.startswith(f"{folder}/"):
         pattern = f"{folder}/{pattern}"
-    rule = re.compile(_glob(pattern))
-    return [file for file in files if rule.fullmatch(file) and (is_rows(file) or pattern == file)]
-
-
-def _glob(pattern: str) -> str:
-    """Return a glob as a regular expression; ``**`` also stands for no folder at all."""
-    rule = ""
-    for token in re.findall(r"\*\*/|\*\*|\*|\?|\[!?[^\]]+\]|.", pattern, re.DOTALL):
-        if token in _WILD:
-            rule += _WILD[token]
-        elif len(token) > 1:
-            rule += translate(token).removeprefix("(?s:").rpartition(")")[0]
-        else:
-            rule += re.escape(token)
-    return rule
-
-
-_WILDCARD = re.compile(r"[*?[]")
-_WILD = {"**/": r"(?:.*/)?", "**": r".*", "*": r"[^/]*", "?": r"[^/]"}
+    return [file for file in like(pattern, files) if is_rows(file) or pattern == file]
 
 
 def _by_names(files: Sequence[str], *, unnamed: bool = True) -> Splits:

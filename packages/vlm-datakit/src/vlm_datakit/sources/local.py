@@ -11,6 +11,7 @@ from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 from vlm_datakit.errors import SourceError, UsageError
+from vlm_datakit.globs import is_pattern, like
 from vlm_datakit.hub.layout import chosen, is_rows
 from vlm_datakit.hub.names import PREFIX, HubName, hub_name, pinned
 from vlm_datakit.hub.pictures import note_tree
@@ -27,7 +28,14 @@ from vlm_datakit.sources.folders import (
     splits_in,
 )
 from vlm_datakit.sources.image_folder import PICTURE_SUFFIXES, listing
-from vlm_datakit.sources.remote import identity_at, is_address, names_in, relative_names, trimmed
+from vlm_datakit.sources.remote import (
+    check_address,
+    identity_at,
+    is_address,
+    names_in,
+    relative_names,
+    trimmed,
+)
 from vlm_datakit.sources.telling import told
 
 PIPE = "-"
@@ -45,7 +53,8 @@ def source_files(
         names: ``[SPLIT=]FILE``, a folder with ``SPLIT.jsonl``, ``SPLIT-*.parquet`` or the like
             in it, the address of either on a file system that fsspec knows, such as
             ``s3://bucket/rows.jsonl``, a data set on the Hub (`vlm_datakit.hub.names`), a
-            folder of pictures, or ``-``, which whoever reads it looks at.
+            folder of pictures, or ``-``, which whoever reads it looks at. In the last name of an
+            address, and in that of a file on the Hub, ``*`` is a wildcard: a shell knows neither.
         split: Or several, for names without ``SPLIT=``; none means train, ``all`` those
             that there are.
         config: Of a data set on the Hub, or of a folder laid out like one.
@@ -108,13 +117,14 @@ def _in_hub(
     name: HubName, repository: Repository, splits: Sequence[str], config: str | None
 ) -> list[tuple[str, Found]]:
     if name.path is not None:
-        if name.path not in repository.files:
-            known = ", ".join([path for path in repository.files if is_rows(path)][:_SHOWN])
-            wild = next(
-                (f": {mark} is no wildcard here" for mark in "*?[" if mark in name.path), ""
+        rows = [path for path in repository.files if is_rows(path)]
+        paths = [name.path] if name.path in repository.files else like(name.path, rows)
+        if not paths:
+            raise SourceError(
+                f"{name}: no such file; files of rows: {', '.join(rows[:_SHOWN]) or 'none'}"
             )
-            raise SourceError(f"{name}: no such file{wild}; files of rows: {known or 'none'}")
-        return [(_one(splits, str(name)), _on_hub(repository, repository.files[name.path]))]
+        split = _one(splits, str(name))
+        return [(split, _on_hub(repository, repository.files[path])) for path in paths]
     shown = str(name)
     by_split = [chosen(repository.layout, config, split, shown) for split in splits]
     merged = {split: paths for found in by_split for split, paths in found.items()}
@@ -141,10 +151,25 @@ def _describes_pictures(repository: Repository, path: str) -> bool:
 
 
 def _at_address(address: str, splits: Sequence[str]) -> list[tuple[str, Found]]:
+    check_address(address)
+    folder, _, name = address.rpartition("/")
+    if is_pattern(name):
+        split = _one(splits, without_secrets(address))
+        return [(split, Found(f"{folder}/{path}")) for path in _alike(folder, name)]
     there = names_in(address)
     if there is None:
         return [(_one(splits, without_secrets(address)), Found(address))]
     return [(split, Found(path)) for split in splits for path in _elsewhere(address, there, split)]
+
+
+def _alike(folder: str, pattern: str) -> list[str]:
+    """Return the file of this name, or the files of rows whose names are like it."""
+    there = names_in(folder) or []
+    if pattern in there:
+        return [pattern]
+    if found := [path for path in like(pattern, there) if is_rows(path)]:
+        return found
+    raise SourceError(f"{folder}/{pattern}: no such file; {listed(there)}")
 
 
 def _here(

@@ -17,6 +17,7 @@ from itertools import takewhile
 from typing import IO, Any
 
 from vlm_datakit.errors import SourceError, UsageError
+from vlm_datakit.globs import is_pattern
 from vlm_datakit.hub.names import pinned
 from vlm_datakit.images.resolver import without_secrets
 from vlm_datakit.plan import SourceFile
@@ -218,8 +219,8 @@ def _speaking_of(shown: str) -> Iterator[None]:
 
 def _more(error: FileNotFoundError, shown: str) -> str:
     """Return what may explain that a file is missing: a bucket that is, or a pattern."""
-    if wild := next((mark for mark in "*[" if mark in shown), None):
-        return f": {wild} is no wildcard here"
+    if is_pattern(shown):
+        return ": wildcards are read in the last name alone"
     words = _words(error)
     is_sentence = " " in words and shown.rpartition("/")[2] not in words
     return f": {words}" if is_sentence else ""
