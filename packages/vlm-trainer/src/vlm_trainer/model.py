@@ -68,7 +68,7 @@ def load_model(
         The transformers model, in evaluation mode.
 
     Raises:
-        SourceError: The weights are missing, not safetensors, or damaged.
+        SourceError: The weights are missing, all or some, not safetensors, or damaged.
     """
     import torch
     from transformers import AutoModelForCausalLM, AutoModelForImageTextToText
@@ -81,16 +81,22 @@ def load_model(
         here = device if device == "cpu" else int(os.environ.get("LOCAL_RANK") or 0)
         options["device_map"] = {"": here}
     try:
-        model = auto.from_pretrained(
+        model, found = auto.from_pretrained(
             base.weights,
             revision=base.revision or "main",
             dtype=getattr(torch, dtype),
             use_safetensors=True,
+            output_loading_info=True,
             **options,
         )
     except Exception as error:  # OSError, SafetensorError, RuntimeError for wrong shapes, ...
         first_line = (str(error).strip().splitlines() or [type(error).__name__])[0]
         raise SourceError(f"{base.name}: the weights cannot be loaded ({first_line})") from error
+    if missing := sorted(found["missing_keys"]):  # transformers makes them up at random
+        raise SourceError(
+            f"{base.name}: {len(missing)} weights are missing, as {missing[0]}; is its "
+            "config.json that of another model?"
+        )
     return _kept_trainable(model)
 
 
