@@ -176,6 +176,9 @@ def test_a_start_that_failed_before_a_step_leaves_the_folder_free(
     wrong = config(digits, tmp_path / "out", max_steps=1, trainer={"optim": "nonsense"})
     with pytest.raises(UsageError, match="SFTConfig refuses the settings: nonsense is not a valid"):
         train(wrong, silent)
+    wrong = config(digits, tmp_path / "out", max_steps=1, lr_scheduler_type="cosine_with_min_lr")
+    with pytest.raises(UsageError, match="SFTConfig refuses the settings: One of min_lr or"):
+        train(wrong, silent)
 
     summary = train(config(digits, tmp_path / "out", max_steps=1), silent)
 

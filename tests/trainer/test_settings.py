@@ -101,6 +101,7 @@ def test_a_config_survives_being_written_and_read(values: dict[str, Any]) -> Non
         ),
         ("augment: wild", "x.yaml: augment is 'wild'; choose from mild"),
         ("limit: 0", "limit is 0; it must be at least 1"),
+        ("seed: 4294967296", "seed is 4294967296; it must be at most 4294967295"),
         ("max_pixels: 1", "min_pixels 3136 is above max_pixels 1"),
         ("on_too_long: cut", "x.yaml: on_too_long is 'cut'; choose from refuse, drop, shrink"),
         ("on_too_long: shrink", "on_too_long shrink needs max_length, the longest row"),
