@@ -241,6 +241,15 @@ def test_a_text_model_trains_packed_rows(
     assert not (tmp_path / "out" / "preprocessor_config.json").exists()
 
 
+def test_packed_rows_are_not_for_a_model_that_would_lose_its_pictures(
+    digits: Path, tmp_path: Path
+) -> None:
+    with pytest.raises(UsageError, match="packing loses pictures, which tiny reads"):
+        train(config(digits, tmp_path / "out", packing=True, max_length=128), silent)
+
+    assert not (tmp_path / "out").exists()
+
+
 def test_a_text_set_trains_the_model_that_reads_pictures(
     make_import: Callable[..., Path], rows: Any, tmp_path: Path
 ) -> None:
