@@ -81,6 +81,24 @@ def test_damaged_weights_are_one_line(tmp_path: Path, tiny_folder: Path) -> None
     assert "\n" not in str(caught.value)
 
 
+def test_a_weight_that_is_not_there_is_no_random_one(tmp_path: Path, tiny_folder: Path) -> None:
+    from safetensors.torch import load_file, save_file
+
+    for path in tiny_folder.iterdir():
+        (tmp_path / path.name).write_bytes(path.read_bytes())
+    weights = load_file(tmp_path / "model.safetensors")
+    gone = [name for name in weights if ".layers.1." in name]
+    kept = {name: weights[name] for name in weights if name not in gone}
+    save_file(kept, tmp_path / "model.safetensors", metadata={"format": "pt"})
+
+    with quiet_libraries(), pytest.raises(SourceError) as caught:
+        load_model(find_base(str(tmp_path)), dtype="float32")
+
+    assert gone
+    assert f"{len(gone)} weights are missing, as " in str(caught.value)
+    assert "layers.1." in str(caught.value)
+
+
 @pytest.mark.parametrize("missing", ["tokenizer.json", "chat_template.jinja"])
 def test_a_model_without_words_is_refused(tmp_path: Path, tiny_words: Path, missing: str) -> None:
     for path in tiny_words.iterdir():

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -136,6 +138,58 @@ def test_a_plan_ends_as_the_training_would(
     assert out.startswith("rows    ")
     assert words in err
     assert ("1 of --exclude-ids are not in these rows: 'x'" in out) == ("x,digit-3" in options)
+
+
+def run_into(stdout: int) -> tuple[int, str]:
+    """Run a command that writes into a file that takes nothing."""
+    command = [sys.executable, "-m", "vlm_trainer", "--print-config"]
+    done = subprocess.run(command, stdout=stdout, stderr=subprocess.PIPE, text=True, check=False)
+    return done.returncode, done.stderr
+
+
+def test_a_reader_that_leaves_ends_it_quietly_with_141() -> None:
+    reading, writing = os.pipe()
+    os.close(reading)
+
+    assert run_into(writing) == (141, "")
+    os.close(writing)
+
+
+def test_output_that_finds_no_room_is_one_line() -> None:
+    with Path("/dev/full").open("w") as full:
+        code, err = run_into(full.fileno())
+
+    assert (code, err) == (
+        5,
+        "vlm-trainer: the output cannot be written (No space left on device)\n",
+    )
+
+
+@pytest.mark.parametrize(
+    ("arguments", "goes_on"),
+    [
+        (["--model-name-or-path", "tiny", "--data", "{data}", "--output-dir", "{out}"], True),
+        (["generate", "--model-name-or-path", "tiny", "--input", "-"], False),
+    ],
+)
+def test_an_interrupted_command_says_that_it_goes_on_where_it_does(
+    digits: Path, tmp_path: Path, arguments: list[str], goes_on: bool
+) -> None:
+    given = [word.format(data=digits, out=tmp_path / "out") for word in arguments]
+    running = subprocess.Popen(
+        [sys.executable, "-m", "vlm_trainer", *given, "--use-cpu"],
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    assert running.stderr is not None
+    for line in running.stderr:
+        if line.startswith("loading torch"):
+            break
+    running.send_signal(signal.SIGINT)
+
+    out, err = running.communicate(timeout=60)
+
+    assert (running.returncode, out) == (130, "")
+    assert err.strip() == "vlm-trainer: interrupted" + "; the same command goes on" * goes_on
 
 
 def test_a_plan_counts_without_torch(digits: Path) -> None:

@@ -175,3 +175,19 @@ def test_a_picture_that_fails_is_a_refused_row_in_its_place(
     assert rendered[1].row_id == "digit-1"
     assert rendered[1].reason is Reason.IMAGE_UNREADABLE
     assert not isinstance(rendered[0], Refused)
+
+
+def test_a_shard_that_was_replaced_since_the_rows_were_counted_is_not_read(
+    digits: Path, tmp_path: Path, rows: Any
+) -> None:
+    split = find_split(digits, "train")
+    opened, later = ShardSet(split), ShardSet(joined_split([split, find_split(digits, "test")]))
+    first = opened.get(0).id
+    other = rows.write_import(tmp_path / "other", {"train": rows.digit_rows(range(50, 74))})
+    (other / "data" / "train-00000-000.parquet").replace(digits / split.files[0][0])
+
+    assert opened.get(20).id == "digit-20"
+    assert first == "digit-0"
+    with pytest.raises(SourceError, match=r"train-00000-000\.parquet: another file than when this"):
+        later.get(0)
+    assert later.get(24).id == "digit-24"

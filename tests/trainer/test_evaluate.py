@@ -14,7 +14,7 @@ import pytest
 from vlm_trainer.conversation import ImageSize, from_columns
 from vlm_trainer.errors import OutputError, RowsRefused, SourceError, UsageError
 from vlm_trainer.evaluate import EvaluateConfig, evaluate
-from vlm_trainer.generate import GenerateConfig, generate, generate_lines, read_pictures
+from vlm_trainer.generate import GenerateConfig, as_line, generate, generate_lines, read_pictures
 from vlm_trainer.prompts import Prompt
 from vlm_trainer.render import lay_out_prompt
 from vlm_trainer.run import train
@@ -143,23 +143,41 @@ def test_lines_are_answered_in_order_and_a_bad_one_in_its_place(
     asked = [{"id": n, "text": "In JSON?", "image": f"{n}.png"} for n in (2, 0, 7, 1)]
     asked[1]["response"] = "0"
     lines = [*(json.dumps(row) + "\n" for row in asked), "\n", "no JSON\n"]
+    lines += ['{"text": "\\ud800"}\n', '{"text": "a byte that is no UTF-8: \udcff"}\n']
     config = GenerateConfig(
         adapter=learned[2] / "lora", use_cpu=True, batch_size=2, image_root=tmp_path
     )
 
     answers = list(generate_lines(config, lines))
 
-    assert [row.get("id") for row in answers] == [2, 0, 7, 1, None]
+    assert [row.get("id") for row in answers] == [2, 0, 7, 1, None, None, None]
     assert [row["response"] for row in answers] == [
         '{"digit": 2}',
         '{"digit": 0}',
         None,
         '{"digit": 1}',
         None,
+        None,
+        None,
     ]
     assert answers[1]["expected"] == "0"
     assert answers[2]["error"].startswith("image-unreadable at $.images[0]")
     assert (answers[4]["line"], answers[4]["error"][:17]) == ("no JSON", "prompt-invalid at")
+    assert answers[5]["error"] == r"prompt-invalid at $.text: no text: '\ud800'"
+    assert answers[6]["error"] == r"prompt-invalid at $: not UTF-8: '\udcff'"
+    assert json.loads(as_line(answers[6]).encode()) == answers[6]
+
+
+def test_rows_that_cannot_be_evaluated_are_named_without_a_flag_that_is_not_there(
+    learned: tuple[Path, Path, Path], tmp_path: Path, rows: Any
+) -> None:
+    silent = rows.chat_row("silent", rows.message("user", "?"))
+    data = rows.write_import(tmp_path / "data", {"test": [*rows.digit_rows(range(2)), silent]})
+
+    with pytest.raises(RowsRefused, match="1 no-supervised-token") as caught:
+        evaluate(on_cpu(data, adapter=learned[2] / "lora"))
+
+    assert str(caught.value).endswith(". Leave them out of the import")
 
 
 def test_other_pixel_limits_than_trained_are_refused(learned: tuple[Path, Path, Path]) -> None:

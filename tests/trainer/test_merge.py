@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import resource
 import shutil
 from pathlib import Path
 from typing import Any
@@ -104,6 +105,18 @@ def test_a_folder_that_holds_something_is_refused(adapter: Path, tmp_path: Path)
 
     with pytest.raises(OutputError, match="not empty"):
         merge(MergeConfig(adapter, tmp_path))
+
+
+def test_a_full_disk_leaves_nothing_behind(adapter: Path, tmp_path: Path) -> None:
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, before[1]))
+    try:
+        with pytest.raises(OutputError, match=r"new: cannot be written \(.*os error 27"):
+            merge(MergeConfig(adapter, tmp_path / "new"))
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_what_is_no_adapter_is_refused(adapter: Path, tmp_path: Path) -> None:

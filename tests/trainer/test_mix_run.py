@@ -179,6 +179,8 @@ def test_a_dry_run_takes_a_step_on_the_longest_rows_and_writes_nothing(
     (tmp_path / "file").write_text("mine")
     with pytest.raises(OutputError, match=r"file/out: cannot be written"):
         rehearse(config(folders[0], tmp_path / "file" / "out"), silent)
+    with pytest.raises(UsageError, match="report_to wandb: wandb is not installed"):
+        rehearse(config(folders[0], tmp_path / "out", report_to="wandb"), silent)
 
 
 def test_a_row_left_out_since_the_checkpoint_does_not_repeat_an_epoch() -> None:

@@ -176,6 +176,9 @@ def test_a_start_that_failed_before_a_step_leaves_the_folder_free(
     wrong = config(digits, tmp_path / "out", max_steps=1, trainer={"optim": "nonsense"})
     with pytest.raises(UsageError, match="SFTConfig refuses the settings: nonsense is not a valid"):
         train(wrong, silent)
+    wrong = config(digits, tmp_path / "out", max_steps=1, lr_scheduler_type="cosine_with_min_lr")
+    with pytest.raises(UsageError, match="SFTConfig refuses the settings: One of min_lr or"):
+        train(wrong, silent)
 
     summary = train(config(digits, tmp_path / "out", max_steps=1), silent)
 
@@ -236,6 +239,15 @@ def test_a_text_model_trains_packed_rows(
     assert summary.steps == 2
     assert losses[1] < losses[0]
     assert not (tmp_path / "out" / "preprocessor_config.json").exists()
+
+
+def test_packed_rows_are_not_for_a_model_that_would_lose_its_pictures(
+    digits: Path, tmp_path: Path
+) -> None:
+    with pytest.raises(UsageError, match="packing loses pictures, which tiny reads"):
+        train(config(digits, tmp_path / "out", packing=True, max_length=128), silent)
+
+    assert not (tmp_path / "out").exists()
 
 
 def test_a_text_set_trains_the_model_that_reads_pictures(

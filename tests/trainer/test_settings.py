@@ -101,6 +101,7 @@ def test_a_config_survives_being_written_and_read(values: dict[str, Any]) -> Non
         ),
         ("augment: wild", "x.yaml: augment is 'wild'; choose from mild"),
         ("limit: 0", "limit is 0; it must be at least 1"),
+        ("seed: 4294967296", "seed is 4294967296; it must be at most 4294967295"),
         ("max_pixels: 1", "min_pixels 3136 is above max_pixels 1"),
         ("on_too_long: cut", "x.yaml: on_too_long is 'cut'; choose from refuse, drop, shrink"),
         ("on_too_long: shrink", "on_too_long shrink needs max_length, the longest row"),
@@ -123,7 +124,15 @@ def test_a_config_survives_being_written_and_read(values: dict[str, Any]) -> Non
         ("max_steps: -5", "max_steps is -5; it must be at least 1, or -1 for epochs"),
         ("trainer: 3", "x.yaml: trainer wants a mapping of fields of TRL's config"),
         ("trainer: {lora_r: 3}", "x.yaml: 'lora_r' belongs at the top level, not under trainer"),
+        ("trainer: 0", "x.yaml: trainer wants a mapping of fields of TRL's config"),
         ("- a", "x.yaml: expected keys and values, found list"),
+        ("lora_r: 4\nlora_r: 8", "x.yaml: 'lora_r' stands twice"),
+        ("lora-r: 4\nlora_r: 8", "x.yaml: 'lora_r' stands twice"),
+        ("trainer: {optim: a, optim: b}", "x.yaml: 'optim' stands twice"),
+        ("mix: {captions: 2}", "x.yaml: mix wants list, found {'captions': 2}"),
+        ("mix: [captions: 2]", "x.yaml: mix wants list, found [{'captions': 2}]"),
+        ("exclude_ids: [no]", "x.yaml: exclude_ids wants list, found [False]"),
+        ("exclude_ids: [~]", "x.yaml: exclude_ids wants list, found [None]"),
     ],
 )
 def test_a_wrong_config_is_one_clear_line(tmp_path: Path, text: str, said: str) -> None:
@@ -136,7 +145,7 @@ def test_a_wrong_config_is_one_clear_line(tmp_path: Path, text: str, said: str) 
     assert str(caught.value).replace(f"{tmp_path}/", "") == said
 
 
-@pytest.mark.parametrize("content", [None, b"\xff\xfe\x00", b"a: [", b"a: b: c"])
+@pytest.mark.parametrize("content", [None, b"\xff\xfe\x00", b"a: [", b"a: b: c", b"[" * 9999])
 def test_a_file_that_is_no_yaml_is_refused(tmp_path: Path, content: bytes | None) -> None:
     path = tmp_path / "x.yaml"
     if content is not None:
@@ -144,6 +153,18 @@ def test_a_file_that_is_no_yaml_is_refused(tmp_path: Path, content: bytes | None
 
     with pytest.raises(UsageError, match=r"x\.yaml: (cannot be read|not YAML)"):
         read_config(path, {})
+
+
+def test_a_text_is_what_stands_in_the_file_also_where_it_looks_like_a_number(
+    tmp_path: Path,
+) -> None:
+    path = tmp_path / "x.yaml"
+    path.write_text("exclude_ids: [00042, 1_000, 7.10]\nmodel_revision: 1.10\ndata: 2024-1-1\n")
+
+    config = read_config(path, {})
+
+    assert config.data.exclude_ids == ("00042", "1_000", "7.10")
+    assert (config.model.model_revision, config.data.data) == ("1.10", "2024-1-1")
 
 
 def test_what_is_missing_is_named_at_once() -> None:

@@ -14,13 +14,14 @@ import click
 
 from vlm_trainer.addresses import disk_path, place_of
 from vlm_trainer.config import TrainConfig, options
-from vlm_trainer.errors import VlmTrainerError
+from vlm_trainer.errors import OutputError, VlmTrainerError
+from vlm_trainer.failures import is_full
 from vlm_trainer.reporting import send_no_telemetry
 
 DASHES = {"token_normalize_func": lambda name: name.replace("_", "-")}
 FILE = click.Path(path_type=Path)
 COUNT = click.IntRange(min=1)
-INTERRUPTED = 130
+PIPE_CLOSED, INTERRUPTED = 141, 130
 
 
 class TrainByDefault(click.Group):
@@ -33,6 +34,18 @@ class TrainByDefault(click.Group):
             raise click.UsageError(f"a config is named by its option: --config {first}")
         named = first in ("--help", "--version") or (first and not first.startswith("-"))
         return super().parse_args(ctx, args if named else ["train", *args])
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run the command; what click would end with code 1 or a blank line is ended here."""
+        try:
+            return super().invoke(ctx)
+        except BrokenPipeError:
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            sys.exit(PIPE_CLOSED)
+        except KeyboardInterrupt:
+            goes_on = "; the same command goes on" if ctx.invoked_subcommand == "train" else ""
+            click.echo(f"vlm-trainer: interrupted{goes_on}", err=True)
+            sys.exit(INTERRUPTED)
 
 
 @click.group(cls=TrainByDefault, context_settings=DASHES, invoke_without_command=True)
@@ -185,7 +198,10 @@ def evaluate_command(*, as_json: bool, **given: Any) -> None:
 @click.option("--image", "images", type=FILE, multiple=True, help="A picture; repeatable.")
 @click.option("--system", help="System message.")
 @click.option(
-    "--input", "lines", type=click.File(encoding="utf-8"), help="JSON lines that ask; - is stdin."
+    "--input",
+    "lines",
+    type=click.File(encoding="utf-8", errors="surrogateescape"),
+    help="JSON lines that ask; - is stdin.",
 )
 @click.option("--image-root", type=FILE, help="Where their pictures lie; default: beside them.")
 @click.option("--batch-size", type=COUNT, default=8, show_default=True, help="Lines at once.")
@@ -259,9 +275,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
     except click.ClickException as error:
         error.show()
         sys.exit(error.exit_code)
-    except (KeyboardInterrupt, click.Abort):
-        click.echo("vlm-trainer: interrupted; the same command goes on", err=True)
-        sys.exit(INTERRUPTED)
+    except OSError as error:
+        if "--debug" in given or not is_full(error):
+            raise
+        click.echo(f"vlm-trainer: the output cannot be written ({error.strerror})", err=True)
+        sys.exit(OutputError.exit_code)
 
 
 def _say(line: str) -> None:

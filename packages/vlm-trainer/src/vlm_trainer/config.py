@@ -253,10 +253,15 @@ AT_LEAST = {  # key: smallest value
 }  # fmt: skip
 
 
+AT_MOST = {"seed": 2**32 - 1, "json_focus": 1}  # the seed is NumPy's too
+
+
 def _check(config: TrainConfig) -> None:
     for key, value in to_flat(config).items():
         if key in AT_LEAST and value is not None and value < AT_LEAST[key]:
             raise UsageError(f"{key} is {value}; it must be at least {AT_LEAST[key]}")
+        if key in AT_MOST and value is not None and value > AT_MOST[key]:
+            raise UsageError(f"{key} is {value}; it must be at most {AT_MOST[key]}")
     model, data, lora = config.model, config.data, config.lora
     if config.schedule.max_steps < 1 and config.schedule.max_steps != -1:
         raise UsageError(
@@ -292,8 +297,6 @@ def _check_packing(data: DataOptions) -> None:
 
 def _check_weights(data: DataOptions, trainer: Mapping[str, Any]) -> None:
     """Refuse what would lose the weights of tokens without a word."""
-    if data.json_focus is not None and data.json_focus > 1:
-        raise UsageError(f"json_focus is {data.json_focus}; it must be at most 1")
     if data.json_focus_keys and data.json_focus is None:
         raise UsageError("json_focus_keys needs json_focus, the weight of the form")
     weighing = "json_focus" if data.json_focus is not None else "train_on flags"

@@ -28,7 +28,7 @@ from vlm_trainer.lengths import Measure
 from vlm_trainer.pairs import Pair
 from vlm_trainer.remote import MissingError, read_whole
 from vlm_trainer.render import Rendered
-from vlm_trainer.shard_files import Shard, called_ahead, shard_at
+from vlm_trainer.shard_files import Shard, Stamp, called_ahead, shard_at, stamp_of
 
 CACHE_BYTES = 256 * 1024**2
 MANIFEST = "manifest.json"
@@ -47,6 +47,7 @@ class Split:
         files: Shards relative to the folder, or their addresses, in order, with their rows.
         manifest_sha256: Of the manifest's bytes: names the data of a run.
         blocks: Of each shard that lies elsewhere, by its address.
+        stamps: Of each shard that lies here, by its path.
     """
 
     folder: Path | Address
@@ -54,6 +55,7 @@ class Split:
     files: tuple[tuple[str, int], ...]
     manifest_sha256: str
     blocks: Mapping[str, Blocks] = field(default_factory=dict)
+    stamps: Mapping[Path, Stamp] = field(default_factory=dict)
 
     @property
     def rows(self) -> int:
@@ -107,8 +109,9 @@ def find_split(folder: Path | Address, name: str, method: str = "sft") -> Split:
     except (KeyError, TypeError) as error:
         raise SourceError(f"{path}: not the manifest of an import ({error!r})") from error
     if isinstance(folder, Path):
-        _check_files(folder, shards)
-        return Split(folder, name, tuple((file, rows) for file, rows, _ in shards), digest)
+        stamps = _checked_files(folder, shards)
+        files = tuple((file, rows) for file, rows, _ in shards)
+        return Split(folder, name, files, digest, stamps=stamps)
     blocks = _blocks_of(folder, shards, digest)
     files = tuple((str(folder / file), rows) for file, rows, _ in shards)
     return Split(folder, name, files, digest, blocks)
@@ -127,7 +130,8 @@ def joined_split(splits: Sequence[Split]) -> Split:
     digests = "".join(split.manifest_sha256 for split in splits)
     digest = hashlib.sha256(digests.encode()).hexdigest()
     blocks = {name: found for split in splits for name, found in split.blocks.items()}
-    return Split(Path(), first.name, tuple(files), digest, blocks)
+    stamps = {path: stamp for split in splits for path, stamp in split.stamps.items()}
+    return Split(Path(), first.name, tuple(files), digest, blocks, stamps)
 
 
 def _manifest_of(folder: Path | Address) -> bytes | None:
@@ -162,7 +166,8 @@ def _named_shards(
     return [(shard["file"], shard["rows"], shard["bytes"]) for shard in shards]
 
 
-def _check_files(folder: Path, shards: Sequence[tuple[str, int, int]]) -> None:
+def _checked_files(folder: Path, shards: Sequence[tuple[str, int, int]]) -> dict[Path, Stamp]:
+    stamps = {}
     for file, _, size in shards:
         path = folder / file
         if not path.is_file():
@@ -172,6 +177,8 @@ def _check_files(folder: Path, shards: Sequence[tuple[str, int, int]]) -> None:
                 f"{path}: {path.stat().st_size} bytes, the manifest says {size}; "
                 "the file is damaged, import again"
             )
+        stamps[path] = stamp_of(path)
+    return stamps
 
 
 def _blocks_of(
@@ -273,7 +280,9 @@ class ShardSet:
 
     def _open(self, number: int) -> Shard:
         if number not in self._opened:
-            self._opened[number] = shard_at(self.split.shard(number), self.cache)
+            place = self.split.shard(number)
+            stamp = self.split.stamps.get(place) if isinstance(place, Path) else None
+            self._opened[number] = shard_at(place, self.cache, stamp)
         return self._opened[number]
 
     def _group(self, number: int, group: int) -> Any:

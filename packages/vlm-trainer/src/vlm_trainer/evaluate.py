@@ -161,7 +161,8 @@ def _rows(shards: ShardSet, trained: Trained, config: EvaluateConfig) -> list[in
     Of a streamed split this is done in windows that are kept in memory: each row group comes once.
     """
     lengths = measure(shards.headers(), _how(trained))
-    check_trainable(lengths, "stop", f"{config.data} split {config.split}")
+    where = f"{config.data} split {config.split}"
+    check_trainable(lengths, "stop", where, way_on="Leave them out of the import")
     count = len(lengths.rows) if config.limit is None else config.limit
     rows, blocks = lengths.rows[:count], list(shards.split.blocks.values())
     windows = rows * 0

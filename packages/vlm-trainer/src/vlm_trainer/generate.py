@@ -12,7 +12,15 @@ from typing import Any
 from vlm_trainer.conversation import Conversation, ImageSize
 from vlm_trainer.errors import RowError, RowsRefused, SourceError
 from vlm_trainer.pixels import cut_patches, open_image
-from vlm_trainer.prompts import Prompt, answered_row, messages_of, read_prompt, read_row
+from vlm_trainer.prompts import (
+    Prompt,
+    answered_row,
+    check_text,
+    is_utf8,
+    messages_of,
+    read_prompt,
+    read_row,
+)
 from vlm_trainer.render import Rendered, lay_out_prompt
 from vlm_trainer.trained import LOADING, Trained, answer, find_trained, load_trained
 
@@ -140,8 +148,11 @@ def _rendered(prompt: Prompt, trained: Trained) -> Rendered:
     """Render a prompt.
 
     Raises:
-        RowError: A picture is no picture, too large or too narrow, or not for this model.
+        RowError: A text that is none; a picture that is none, too large or too narrow, or not
+            for this model.
     """
+    check_text(prompt.text, "$.text")
+    check_text(prompt.system or "", "$.system")
     pictures = [open_image(data, f"$.images[{n}]") for n, data in enumerate(prompt.images)]
     sizes = tuple(ImageSize(*picture.size) for picture in pictures)
     messages = messages_of(prompt.text, len(pictures), prompt.system)
@@ -152,5 +163,6 @@ def _rendered(prompt: Prompt, trained: Trained) -> Rendered:
 
 
 def as_line(row: dict[str, Any]) -> str:
-    """Return a row as a line of JSON."""
-    return json.dumps(row, ensure_ascii=False)
+    """Return a row as a line of JSON; what UTF-8 does not have stands escaped, as it came."""
+    line = json.dumps(row, ensure_ascii=False)
+    return line if is_utf8(line) else json.dumps(row)

@@ -71,10 +71,22 @@ def make_arguments(kind: Any, job: Job, own: dict[str, Any]) -> Any:
             raise UsageError(f"trainer: {name} of {kind.__name__} is set by vlm-trainer itself")
     wanted = {**_shared_arguments(job), **own, **given}
     try:
-        return kind(**{key: value for key, value in wanted.items() if key in known})
+        arguments = kind(**{key: value for key, value in wanted.items() if key in known})
+        _try_schedule(arguments)
+        return arguments
     except (ImportError, TypeError, ValueError) as error:
         first_line = (str(error).strip().splitlines() or [type(error).__name__])[0]
         raise UsageError(f"{kind.__name__} refuses the settings: {first_line}") from error
+
+
+def _try_schedule(arguments: Any) -> None:
+    """Make a schedule of rates that nothing uses: TRL makes its own where the training begins."""
+    import torch
+    from transformers import get_scheduler
+
+    optimizer = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))])
+    kind, own = arguments.lr_scheduler_type, arguments.lr_scheduler_kwargs or {}
+    get_scheduler(kind, optimizer, 0, 1, scheduler_specific_kwargs=dict(own))
 
 
 def _shared_arguments(job: Job) -> dict[str, Any]:

@@ -17,6 +17,7 @@ from vlm_trainer.chat import Chat, read_json
 from vlm_trainer.contract import make_contract, write_contract
 from vlm_trainer.conversation import Conversation, ImageSize
 from vlm_trainer.errors import OutputError, SourceError, UsageError
+from vlm_trainer.failures import is_full
 from vlm_trainer.pixels import cut_patches
 from vlm_trainer.processor import copy_processor
 from vlm_trainer.render import Rendered, lay_out_prompt
@@ -93,7 +94,9 @@ def merge(config: MergeConfig, tell: Callable[[str], None] | None = None) -> Mer
             if config.output_dir.exists():
                 config.output_dir.rmdir()
             partial.rename(config.output_dir)
-        except OSError as error:
+        except Exception as error:
+            if not isinstance(error, OSError) and not is_full(error):
+                raise
             raise OutputError(f"{config.output_dir}: cannot be written ({error})") from error
         finally:
             shutil.rmtree(partial, ignore_errors=True)

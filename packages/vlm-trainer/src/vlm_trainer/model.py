@@ -6,7 +6,7 @@ import contextlib
 import logging
 import os
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -68,12 +68,12 @@ def load_model(
         The transformers model, in evaluation mode.
 
     Raises:
-        SourceError: The weights are missing, not safetensors, or damaged.
+        SourceError: The weights are missing, all or some, not safetensors, or damaged.
     """
     import torch
     from transformers import AutoModelForCausalLM, AutoModelForImageTextToText
 
-    auto = AutoModelForImageTextToText if base.reads_pictures else AutoModelForCausalLM
+    auto: Any = AutoModelForImageTextToText if base.reads_pictures else AutoModelForCausalLM
     options: dict[str, Any] = {"attn_implementation": attention} if attention else {}
     if quantisation and not base.quantised:
         options["quantization_config"] = quantisation
@@ -81,17 +81,28 @@ def load_model(
         here = device if device == "cpu" else int(os.environ.get("LOCAL_RANK") or 0)
         options["device_map"] = {"": here}
     try:
-        model = auto.from_pretrained(
+        model, found = auto.from_pretrained(
             base.weights,
             revision=base.revision or "main",
             dtype=getattr(torch, dtype),
             use_safetensors=True,
+            output_loading_info=True,
             **options,
         )
     except Exception as error:  # OSError, SafetensorError, RuntimeError for wrong shapes, ...
         first_line = (str(error).strip().splitlines() or [type(error).__name__])[0]
         raise SourceError(f"{base.name}: the weights cannot be loaded ({first_line})") from error
+    _check_whole(sorted(found["missing_keys"]), base)
     return _kept_trainable(model)
+
+
+def _check_whole(missing: Sequence[str], base: BaseModel) -> None:
+    """Refuse weights that are not there: transformers makes them up at random."""
+    if missing:
+        raise SourceError(
+            f"{base.name}: {len(missing)} weights are missing, as {missing[0]}; is its "
+            "config.json that of another model?"
+        )
 
 
 def _kept_trainable(model: Any) -> Any:

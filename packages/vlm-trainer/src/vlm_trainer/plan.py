@@ -215,7 +215,12 @@ def _shown(size: ImageSize, rule: PixelRule) -> str:
 
 
 def check_trainable(
-    lengths: Lengths, on_refused: str, where: str, *, on_too_long: str = "refuse"
+    lengths: Lengths,
+    on_refused: str,
+    where: str,
+    *,
+    on_too_long: str = "refuse",
+    way_on: str = "To train on the others: --on-refused drop",
 ) -> None:
     """Refuse to train when rows were refused, unless they may be dropped, or when none is left.
 
@@ -225,6 +230,7 @@ def check_trainable(
         where: Folder and split, for the message.
         on_too_long: With ``drop``, rows that are too long may be dropped whatever holds for
             others.
+        way_on: What to do about a few that are refused.
 
     Raises:
         RowsRefused: Counts by reason, the first rows, and the flag that goes on.
@@ -235,7 +241,7 @@ def check_trainable(
     if stopping and (on_refused == "stop" or none_left):
         counts = ", ".join(f"{n} {reason}" for reason, n in reasons(stopping).items())
         first = "; ".join(str(row) for row in stopping[:SHOWN_IDS])
-        hint = "" if none_left else " To train on the others: --on-refused drop"
+        hint = "" if none_left else f" {way_on}"
         raise RowsRefused(f"{where}: rows that cannot be trained: {counts}. First: {first}.{hint}")
     if none_left:
         raise RowsRefused(f"{where}: no row to train on")

@@ -68,6 +68,7 @@ def read_row(line: str) -> Mapping[str, Any]:
     Raises:
         RowError: ``prompt-invalid``.
     """
+    check_text(line, "$", "not UTF-8")
     try:
         row = json.loads(line)
     except (ValueError, RecursionError) as error:
@@ -75,6 +76,26 @@ def read_row(line: str) -> Mapping[str, Any]:
     if not isinstance(row, dict):
         raise RowError(Reason.PROMPT_INVALID, "$", _seen(row))
     return row
+
+
+def is_utf8(text: str) -> bool:
+    """Say whether a text can be written; half of a surrogate pair cannot."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def check_text(text: str, where: str, what: str = "no text") -> None:
+    """Refuse what no tokenizer takes.
+
+    Raises:
+        RowError: ``prompt-invalid``.
+    """
+    if not is_utf8(text):
+        strange = next(letter for letter in text if not is_utf8(letter))
+        raise RowError(Reason.PROMPT_INVALID, where, f"{what}: {strange!a}")
 
 
 def messages_of(text: str, images: int, system: str | None) -> tuple[Message, ...]:

@@ -19,7 +19,7 @@ from vlm_trainer.launch import StopRequest, processes_of
 from vlm_trainer.lengths import Lengths
 from vlm_trainer.output import check_writable
 from vlm_trainer.prepared import Prepared
-from vlm_trainer.reporting import send_no_telemetry
+from vlm_trainer.reporting import check_reporting, send_no_telemetry
 from vlm_trainer.run import find_output, make_trainer, prepare, speaker
 
 GIB = 1024**3
@@ -57,6 +57,7 @@ def rehearse(config: TrainConfig, tell: Callable[[str], None] | None = None) -> 
     started_s = time.monotonic()
     send_no_telemetry(os.environ)
     check_complete(config)
+    check_reporting(config.output.report_to)
     processes = processes_of(config.schedule, os.environ)
     say = tell or speaker(processes)
     prepared = prepare(config, processes)

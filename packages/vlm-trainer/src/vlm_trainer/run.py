@@ -135,6 +135,8 @@ def prepare(config: TrainConfig, processes: Processes) -> Prepared:
         find_split(place_of(data.data), data.eval_split, method)
     base = find_base(model.model_name_or_path, model.model_revision, with_weights=False)
     check_quantised(base, model)
+    if data.packing and base.reads_pictures:
+        raise UsageError(f"packing loses pictures, which {base.name} reads: it is for text models")
     config = replace(config, model=replace(model, load_in=base.quantised or model.load_in))
     rule = read_rule(base.folder, min_pixels=model.min_pixels, max_pixels=model.max_pixels)
     chat = read_chat(base.folder, reads_pictures=base.reads_pictures)

@@ -58,7 +58,7 @@ def typed_value(key: str, value: Any, where: str) -> Any:
         2e-05
     """
     if key == "trainer":
-        return value or {}
+        return {} if value is None else value
     known = options()
     if key not in known:
         raise UsageError(f"{where}: unknown key {key!r}{_suggestion(key, known)}")
@@ -150,10 +150,13 @@ def _read_yaml(path: Path) -> dict[str, Any]:
     import yaml
 
     try:
-        values = yaml.safe_load(path.read_text(encoding="utf-8"))
+        node = yaml.compose(path.read_text(encoding="utf-8"), yaml.SafeLoader)
+        if isinstance(node, yaml.MappingNode):
+            _check_keys(node, path)
+        values = yaml.SafeLoader("").construct_document(node) if node else None
     except OSError as error:
         raise UsageError(f"{path}: cannot be read ({error.strerror})") from error
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
+    except (yaml.YAMLError, UnicodeDecodeError, RecursionError) as error:
         first_line = " ".join(str(error).split())
         raise UsageError(f"{path}: not YAML ({first_line})") from error
     if values is None:
@@ -163,10 +166,34 @@ def _read_yaml(path: Path) -> dict[str, Any]:
     return {str(key).replace("-", "_"): value for key, value in values.items()}
 
 
+def _check_keys(mapping: Any, path: Path) -> None:
+    """Refuse a key that stands twice, of which YAML takes the last; keep texts as written."""
+    seen = set[str]()
+    for key, value in mapping.value:
+        name = str(key.value).replace("-", "_")
+        if name in seen:
+            raise UsageError(f"{path}: {name!r} stands twice")
+        seen.add(name)
+        if name == "trainer" and value.id == "mapping":
+            _check_keys(value, path)
+        field = options().get(name)
+        if field and field.metadata["kind"] in (str, tuple):
+            _keep_written(value)
+
+
+def _keep_written(node: Any) -> None:
+    """Read as text what YAML would read as a number or a date: the id 00042, the branch 1.10."""
+    for part in node.value if node.id == "sequence" else [node]:
+        if part.tag.rpartition(":")[2] in ("int", "float", "timestamp"):
+            part.tag = "tag:yaml.org,2002:str"
+
+
 def _typed(value: Any, kind: type) -> Any:
     if kind is tuple:
         parts = split_list(value) if isinstance(value, str) else value
-        return tuple(str(part).strip() for part in parts if str(part).strip())
+        if isinstance(parts, Mapping) or not all(isinstance(part, str) for part in parts):
+            raise TypeError
+        return tuple(part.strip() for part in parts if part.strip())
     if kind is bool or isinstance(value, bool):
         if kind is not bool or not isinstance(value, bool):
             raise TypeError

@@ -14,10 +14,18 @@ from typing import Any, TypeVar
 from vlm_trainer.block_cache import BlockCache
 from vlm_trainer.blocks import Block, Blocks, read_headers, read_metadata, unreadable
 from vlm_trainer.conversation import Conversation, from_columns
+from vlm_trainer.errors import SourceError
 
 HEADER_BATCH_ROWS = 1024
 REQUESTS = 8  # at once, where texts are read ahead
 T = TypeVar("T")
+Stamp = tuple[int, int]
+
+
+def stamp_of(path: Path) -> Stamp:
+    """Return what tells a file from one that has come into its place."""
+    found = path.stat()
+    return found.st_size, found.st_mtime_ns
 
 
 class LocalShard:
@@ -25,19 +33,23 @@ class LocalShard:
 
     Args:
         path: Of the Parquet file.
+        stamp: What `stamp_of` said of it when its rows were counted; None for any file.
 
     Raises:
-        SourceError: It cannot be read.
+        SourceError: It cannot be read, or is another file by now.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, stamp: Stamp | None = None) -> None:
         import pyarrow.parquet as pq
 
         self.path = path
         try:
             self._file = pq.ParquetFile(path)
+            is_other = stamp is not None and stamp_of(path) != stamp  # once it is open
         except (OSError, ValueError) as error:  # ArrowInvalid is a ValueError
             raise unreadable(path, error) from error
+        if is_other:
+            raise SourceError(f"{path}: another file than when this run began; was it replaced?")
         metadata = self._file.metadata
         rows = (metadata.row_group(group).num_rows for group in range(metadata.num_row_groups))
         self.starts: Sequence[int] = [0, *accumulate(rows)]
@@ -142,10 +154,10 @@ def called_ahead(calls: Sequence[Callable[[], T]]) -> Iterator[T]:
             pool.shutdown(wait=False, cancel_futures=True)
 
 
-def shard_at(place: Path | Blocks, cache: BlockCache | None) -> Shard:
+def shard_at(place: Path | Blocks, cache: BlockCache | None, stamp: Stamp | None = None) -> Shard:
     """Return the shard at a place.
 
     Raises:
-        SourceError: It cannot be read.
+        SourceError: It cannot be read, or is another file by now.
     """
-    return LocalShard(place) if isinstance(place, Path) else StreamedShard(place, cache)
+    return LocalShard(place, stamp) if isinstance(place, Path) else StreamedShard(place, cache)
