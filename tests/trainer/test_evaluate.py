@@ -13,7 +13,7 @@ import pytest
 
 from vlm_trainer.conversation import ImageSize, from_columns
 from vlm_trainer.errors import OutputError, RowsRefused, SourceError, UsageError
-from vlm_trainer.evaluate import EvaluateConfig, evaluate
+from vlm_trainer.evaluate import EvaluateConfig, evaluate, figure_lines
 from vlm_trainer.generate import GenerateConfig, as_line, generate, generate_lines, read_pictures
 from vlm_trainer.prompts import Prompt
 from vlm_trainer.render import lay_out_prompt
@@ -168,7 +168,7 @@ def test_lines_are_answered_in_order_and_a_bad_one_in_its_place(
     assert json.loads(as_line(answers[6]).encode()) == answers[6]
 
 
-def test_rows_that_cannot_be_evaluated_are_named_without_a_flag_that_is_not_there(
+def test_rows_that_cannot_be_evaluated_are_named_or_left_out_and_counted(
     learned: tuple[Path, Path, Path], tmp_path: Path, rows: Any
 ) -> None:
     silent = rows.chat_row("silent", rows.message("user", "?"))
@@ -177,7 +177,12 @@ def test_rows_that_cannot_be_evaluated_are_named_without_a_flag_that_is_not_ther
     with pytest.raises(RowsRefused, match="1 no-supervised-token") as caught:
         evaluate(on_cpu(data, adapter=learned[2] / "lora"))
 
-    assert str(caught.value).endswith(". Leave them out of the import")
+    assert str(caught.value).endswith(". To ask the others: --on-refused drop")
+    asked = evaluate(on_cpu(data, adapter=learned[2] / "lora", on_refused="drop"))
+    first = evaluate(on_cpu(data, adapter=learned[2] / "lora", limit=1))
+    assert (asked.rows, asked.refused) == (2, {"no-supervised-token": 1})
+    assert (first.rows, first.refused) == (1, {})
+    assert "left out 1 no-supervised-token" in figure_lines(asked)
 
 
 def test_other_pixel_limits_than_trained_are_refused(learned: tuple[Path, Path, Path]) -> None:

@@ -12,7 +12,7 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from vlm_trainer.chat import Chat
+from vlm_trainer.chat import Chat, compile_template
 from vlm_trainer.conversation import from_columns
 from vlm_trainer.errors import Reason
 from vlm_trainer.labels import LabelRule
@@ -126,6 +126,18 @@ def test_a_shrunk_row_fits_and_is_rendered_as_it_was_counted(
     assert lengths.shrunk_to == (rendered.shrunk_to or 0)
     if whole <= tokens:
         assert lengths.tokens[0] == whole
+
+
+def test_rows_whose_tools_the_template_leaves_out_are_counted(rows: Any, chat: Chat) -> None:
+    said = rows.message("user", "?"), rows.message("assistant", "!")
+    tools = json.dumps([{"type": "function", "function": {"name": "look_up"}}])
+    given = [{**rows.chat_row("a", *said), "tools": each} for each in (tools, None)]
+    conversations = [*map(from_columns, given)]
+    template = "{% for tool in tools or [] %}{{ tool['function']['name'] }}\n{% endfor %}"
+    writing = replace(chat, write=compile_template(template + chat.template))
+
+    assert measure(conversations, Measure(chat, RULE)).unwritten_tools == 1
+    assert measure(conversations, Measure(writing, RULE)).unwritten_tools == 0
 
 
 def test_rows_whose_flags_are_not_read_are_counted(rows: Any, chat: Chat) -> None:

@@ -66,6 +66,7 @@ def test_a_plan_says_rows_tokens_steps_and_sizes(rows: Any, chat: Chat) -> None:
 def test_a_plan_says_what_is_done_to_rows(rows: Any, chat: Chat) -> None:
     written = rows.digit_rows(range(10))
     written[0]["extras"] = '{"1": {"weight": 0}}'
+    written[4]["tools"] = '[{"name": "look_up"}]'
     for row in written[1:3]:
         row["image_sizes"] = [{"width": 560, "height": 560}]
     given = {"max_length": 100, "on_too_long": "shrink", "exclude_ids": ("digit-3", "x", "y")}
@@ -78,10 +79,12 @@ def test_a_plan_says_what_is_done_to_rows(rows: Any, chat: Chat) -> None:
     lines = plan_lines(plan, lengths, config, PixelRule())
 
     assert (plan.rows, plan.shrunk, plan.unknown_ids) == (9, 2, 2)
-    assert lines[5:9] == [
+    assert lines[5:10] == [
         "labels  train_on last, form of JSON counts 0.5",
         "flags   1 rows have flags (weight, train) that train_on last does not read; "
         "--train-on flags does",
+        "tools   1 rows have tools, of which the model's chat template writes nothing: they are "
+        "not trained",
         "shrunk  2 rows show smaller pictures to fit 100 tokens, down to max_pixels "
         f"{lengths.shrunk_to}",
         "ids     2 of --exclude-ids are not in these rows: 'x', 'y'",

@@ -92,3 +92,11 @@ def test_fields_are_counted_over_all_rows_of_json() -> None:
 def test_what_is_no_object_has_no_fields(answer: str) -> None:
     assert fields_of(answer) is None
     assert field_scores([(answer, answer)]) is None
+
+
+def test_a_letter_and_its_accent_are_one_as_the_tokenizer_makes_them() -> None:
+    one, two = "Caf\u00e9", "Cafe\u0301"
+
+    assert exact(one, two) and anls(one, two) == 1.0
+    assert fields_of(f'{{"a": "{one}"}}') == fields_of(f'{{"a": "{two}"}}')
+    assert not exact(one, "Cafe")

@@ -170,7 +170,11 @@ def model_options(command: Callable[..., None]) -> Callable[..., None]:
     help="Folder of an import, or its address.",
 )  # fmt: skip
 @click.option("--split", default="test", show_default=True, help="Held-out split.")
-@click.option("--limit", type=COUNT, help="First so many rows.")
+@click.option("--limit", type=COUNT, help="First so many rows that can be asked.")
+@click.option(
+    "--on-refused", type=click.Choice(["stop", "drop"]), default="stop", show_default=True,
+    help="What happens if a row cannot be asked.",
+)  # fmt: skip
 @click.option("--batch-size", type=COUNT, default=32, show_default=True)
 @click.option(
     "--max-new-tokens", type=COUNT, help="Longest answer; default: twice the longest expected."

@@ -262,11 +262,10 @@ def _check(config: TrainConfig) -> None:
             raise UsageError(f"{key} is {value}; it must be at least {AT_LEAST[key]}")
         if key in AT_MOST and value is not None and value > AT_MOST[key]:
             raise UsageError(f"{key} is {value}; it must be at most {AT_MOST[key]}")
-    model, data, lora = config.model, config.data, config.lora
-    if config.schedule.max_steps < 1 and config.schedule.max_steps != -1:
-        raise UsageError(
-            f"max_steps is {config.schedule.max_steps}; it must be at least 1, or -1 for epochs"
-        )
+    model, data, lora, schedule = config.model, config.data, config.lora, config.schedule
+    if schedule.max_steps < 1 and schedule.max_steps != -1:
+        wanted = "it must be at least 1, or -1 for epochs"
+        raise UsageError(f"max_steps is {schedule.max_steps}; {wanted}")
     if model.min_pixels > model.max_pixels:
         raise UsageError(f"min_pixels {model.min_pixels} is above max_pixels {model.max_pixels}")
     if lora.lora_dropout >= 1:
@@ -280,7 +279,7 @@ def _check(config: TrainConfig) -> None:
     _check_weights(data, config.trainer)
     _check_held_out(data, config.output)
     disk_path(config.output.output_dir)
-    if config.schedule.max_steps < 1 and config.schedule.num_train_epochs <= 0:
+    if schedule.max_steps < 1 and schedule.num_train_epochs <= 0:
         raise UsageError("nothing to train: give max_steps or num_train_epochs above 0")
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -13,7 +13,7 @@ from vlm_trainer.conversation import Conversation, answer_text
 from vlm_trainer.data import CACHE_BYTES, ShardSet, find_split
 from vlm_trainer.errors import RowError, RowsRefused
 from vlm_trainer.judged import Answered, check_place, write_judged
-from vlm_trainer.lengths import Measure, measure
+from vlm_trainer.lengths import Lengths, Measure, measure, reasons
 from vlm_trainer.plan import check_trainable
 from vlm_trainer.render import IGNORED, Rendered, lay_out_prompt
 from vlm_trainer.scores import FieldScores, anls, exact, field_scores, normalised, share
@@ -32,7 +32,8 @@ class EvaluateConfig:
         split: Its held-out split.
         model_name_or_path: Base, or output folder of a run.
         adapter: Output folder of a LoRA run, or None.
-        limit: First so many rows; None for all.
+        limit: First so many rows that can be asked; None for all.
+        on_refused: ``stop`` if a row cannot be asked, or ``drop`` it and count it.
         batch_size: Rows answered at once.
         min_pixels: None for those the model was trained with.
         max_pixels: None for those the model was trained with.
@@ -48,6 +49,7 @@ class EvaluateConfig:
     model_name_or_path: str | None = None
     adapter: Path | None = None
     limit: int | None = None
+    on_refused: str = "stop"
     batch_size: int = 32
     min_pixels: int | None = None
     max_pixels: int | None = None
@@ -70,6 +72,7 @@ class Evaluation:
         fields: Of JSON answers; None where none is expected.
         seconds: After loading.
         misses: The first answers that are not exact: row id, expected, given.
+        refused: Rows that were left out, by reason.
     """
 
     rows: int
@@ -80,6 +83,7 @@ class Evaluation:
     fields: FieldScores | None
     seconds: float
     misses: tuple[dict[str, str], ...] = field(default=())
+    refused: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,9 +123,10 @@ def evaluate(config: EvaluateConfig, tell: Callable[[str], None] | None = None) 
             place, limits, use_cpu=config.use_cpu, load_in=config.load_in, tell=tell
         )
         started_s = time.monotonic()
-        rows = _rows(shards, trained, config)
-        loss, answered = _measure(trained, shards, rows, config)
-    result = replace(_scored(loss, answered), seconds=round(time.monotonic() - started_s, 2))
+        lengths = _lengths(shards, trained, config)
+        loss, answered = _measure(trained, shards, _in_turn(shards, lengths), config)
+    took_s = round(time.monotonic() - started_s, 2)
+    result = replace(_scored(loss, answered), seconds=took_s, refused=reasons(lengths.refused))
     if config.output:
         about = {
             "model": place.base,
@@ -151,24 +156,33 @@ def figure_lines(result: Evaluation) -> list[str]:
             f"fields {fields.expected:,}  precision {fields.precision:.3f}  "
             f"recall {fields.recall:.3f}  F1 {fields.f1:.3f}{broken}"
         )
+    if result.refused:
+        counts = ", ".join(f"{count:,} {reason}" for reason, count in result.refused.items())
+        lines.append(f"left out {counts}")
     shown = [f"{m['id']}: expected {m['expected']!r}, given {m['given']!r}" for m in result.misses]
     return lines + [f"  {line}" for line in shown]
 
 
-def _rows(shards: ShardSet, trained: Trained, config: EvaluateConfig) -> list[int]:
-    """Choose the rows, those of like length side by side so that padding stays small.
+def _lengths(shards: ShardSet, trained: Trained, config: EvaluateConfig) -> Lengths:
+    """Count the tokens of the rows that are asked."""
+    lengths = measure(shards.headers(), _how(trained), limit=config.limit)
+    where = f"{config.data} split {config.split}"
+    check_trainable(
+        lengths, config.on_refused, where, way_on="To ask the others: --on-refused drop"
+    )
+    return lengths
+
+
+def _in_turn(shards: ShardSet, lengths: Lengths) -> list[int]:
+    """Return the rows, those of like length side by side so that padding stays small.
 
     Of a streamed split this is done in windows that are kept in memory: each row group comes once.
     """
-    lengths = measure(shards.headers(), _how(trained))
-    where = f"{config.data} split {config.split}"
-    check_trainable(lengths, "stop", where, way_on="Leave them out of the import")
-    count = len(lengths.rows) if config.limit is None else config.limit
-    rows, blocks = lengths.rows[:count], list(shards.split.blocks.values())
+    rows, blocks = lengths.rows, list(shards.split.blocks.values())
     windows = rows * 0
     if blocks:
         windows = windows_of(blocks, CACHE_BYTES // 2, lengths.total_rows).numbers(rows)
-    keys = (windows.tolist(), lengths.tokens[:count].tolist(), rows.tolist())
+    keys = (windows.tolist(), lengths.tokens.tolist(), rows.tolist())
     return [row for _, _, row in sorted(zip(*keys, strict=True))]
 
 

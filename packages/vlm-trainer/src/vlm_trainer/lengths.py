@@ -18,7 +18,7 @@ from vlm_trainer.errors import Refused, RowError
 from vlm_trainer.labels import LabelRule, has_unread_flags
 from vlm_trainer.mixing import Part
 from vlm_trainer.pairs import Pair, lay_out_pair, render_pair
-from vlm_trainer.render import ANSWERS, IGNORED, Alter, Rendered, lay_out, render
+from vlm_trainer.render import ANSWERS, IGNORED, Alter, Rendered, lay_out, loses_tools, render
 from vlm_trainer.shrink import TokenLimit
 from vlm_trainer.sizes import PixelRule
 from vlm_trainer.windows import Windows
@@ -93,6 +93,7 @@ class Lengths:
         shrunk: Kept rows that fit because their pictures were made smaller.
         shrunk_to: The smallest ``max_pixels`` among these, 0 when there are none.
         unread_flags: Kept rows whose flags want other messages trained than are.
+        unwritten_tools: Kept rows with tools that the chat template leaves out.
         patches: Of the row that shows most, before they are merged into tokens.
         parts: The folders of a mix, whose rows are numbered one folder after another; none for a
             single one.
@@ -110,6 +111,7 @@ class Lengths:
     shrunk: int = 0
     shrunk_to: int = 0
     unread_flags: int = 0
+    unwritten_tools: int = 0
     patches: int = 0
     parts: tuple[Part, ...] = ()
     windows: Windows | None = None
@@ -178,7 +180,7 @@ def _as_lengths(
 ) -> Lengths:
     import numpy as np
 
-    counts = np.asarray(kept, dtype=np.int64).reshape(-1, 8).T
+    counts = np.asarray(kept, dtype=np.int64).reshape(-1, 9).T
     shrunk = counts[4][counts[4] > 0]
     return Lengths(
         rows=counts[0],
@@ -193,6 +195,7 @@ def _as_lengths(
         shrunk_to=int(shrunk.min()) if len(shrunk) else 0,
         unread_flags=int(counts[5].sum()),
         patches=int(counts[6].max(initial=0)),
+        unwritten_tools=int(counts[8].sum()),
     )
 
 
@@ -230,6 +233,7 @@ def joined(
         shrunk=sum(counts.shrunk for counts in lengths),
         shrunk_to=min((counts.shrunk_to for counts in lengths if counts.shrunk), default=0),
         unread_flags=sum(counts.unread_flags for counts in lengths),
+        unwritten_tools=sum(counts.unwritten_tools for counts in lengths),
         patches=max((counts.patches for counts in lengths), default=0),
         parts=parts,
     )
@@ -270,6 +274,7 @@ def _count(conversation: Conversation, how: Measure) -> tuple[int, ...]:
         has_unread_flags(conversation, how.labels.train_on),
         _patches(laid_out, how),
         len(laid_out.ids),
+        loses_tools(conversation, how.chat),
     )
 
 
@@ -285,6 +290,7 @@ def _count_pair(conversation: Conversation, how: Measure) -> tuple[int, ...]:
         False,
         _patches(pair.chosen, how),
         max(len(side.ids) for side in sides),
+        loses_tools(conversation, how.chat),
     )
 
 

@@ -183,6 +183,11 @@ def _row_lines(lengths: Lengths, data: DataOptions) -> list[str]:
             f"flags   {lengths.unread_flags:,} rows have flags (weight, train) that train_on "
             f"{data.train_on} does not read; --train-on flags does"
         )
+    if lengths.unwritten_tools:
+        lines.append(
+            f"tools   {lengths.unwritten_tools:,} rows have tools, of which the model's chat "
+            "template writes nothing: they are not trained"
+        )
     if lengths.shrunk:
         lines.append(
             f"shrunk  {lengths.shrunk:,} rows show smaller pictures to fit {data.max_length} "

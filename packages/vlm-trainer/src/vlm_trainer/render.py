@@ -153,6 +153,14 @@ def lay_out_prompt(
     return Rendered(ids, np.full_like(ids, IGNORED), shrunk_to=shrunk_to)
 
 
+def loses_tools(conversation: Conversation, chat: Chat) -> bool:
+    """Whether a row has tools of which the chat template writes nothing, as Qwen2.5-VL's."""
+    if not conversation.tools:
+        return False
+    messages = conversation.messages
+    return chat.write(messages, conversation.tools) == chat.write(messages)
+
+
 def _fitted_rule(
     conversation: Conversation, rule: PixelRule, limit: TokenLimit | None, tokens: int
 ) -> PixelRule:
