@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from itertools import islice
 
 from vlm_datakit.plain import Plain, PlainDraft, PlainRow, PlainRows
 from vlm_datakit.runner.in_blocks import ByRows, convert_line
 from vlm_datakit.runner.products import Outcome
 from vlm_datakit.sources.jsonl import Span
-from vlm_datakit.sources.patterns import Pattern, learned
+from vlm_datakit.sources.patterns import Cut, Pattern, learned, rows_of
 from vlm_datakit.walk import RUN_ROWS, Stages, opened_plain
 
 _MOST_PATTERNS, _MOST_LESSONS = 4, 16
@@ -60,27 +59,21 @@ class ByPattern:
         if rows:
             yield PlainRows(block.source, offsets, rows)
 
-    def _drafts(self, lines: Sequence[bytes]) -> Iterator[PlainDraft | None]:
-        """Yield the row of each line; None if no pattern fits, or a word is to be said."""
-        at = 0
-        while at < len(lines):
-            found = self._read(lines, at)
-            if not found:
-                self._others += 1
-                self._learn(lines[at])
-                found = [None]
-            yield from found
-            at += len(found)
+    def _drafts(self, lines: Sequence[bytes]) -> list[PlainDraft | None]:
+        """Return the row of each line; None if no pattern fits, or a word is to be said."""
+        texts = list[bytes]()
+        return rows_of([self._cut(line, texts) for line in lines], texts)
 
-    def _read(self, lines: Sequence[bytes], at: int) -> list[PlainDraft | None]:
-        """Return the rows of lines from a place on, as many as one pattern fits."""
+    def _cut(self, line: bytes, texts: list[bytes]) -> Cut | None:
         for place, pattern in enumerate(self._known):
-            if found := pattern.read(islice(lines, at, None)):
+            if (cut := pattern.cut(line, texts)) is not None:
                 if place:
                     self._known.insert(0, self._known.pop(place))
-                self.fitted += len(found)
-                return found
-        return []
+                self.fitted += 1
+                return cut
+        self._others += 1
+        self._learn(line)
+        return None
 
     def _learn(self, line: bytes) -> None:
         if not self._lessons:

@@ -53,25 +53,19 @@ class Pattern:
     images: tuple[ImageSource, ...]  # without their texts, in the order of the line
     has_id: bool
 
-    def read(self, lines: Iterable[bytes]) -> list[PlainDraft | None]:
-        """Return the rows that lines are, up to the first line with other bytes between its texts.
+    def read(self, line: bytes) -> PlainDraft | None:
+        """Return the row that a line is, or None if it is another one, or a word is to be said.
 
-        A row is None if a text is none, or a word is to be said of it. Pictures are base64 that
-        nobody has looked at.
+        Its pictures are base64 that nobody has looked at.
         """
-        texts, payloads = list[bytes](), list[Sequence[memoryview]]()
-        for line in lines:
-            if (cut := self._cut(line, texts)) is None:
-                break
-            payloads.append(cut)
-        rows = zip(_said(texts, len(self.order), len(payloads)), payloads, strict=True)
-        return [None if said is None else self._row(said, cut) for said, cut in rows]
+        texts = list[bytes]()
+        return rows_of([self.cut(line, texts)], texts)[0]
 
-    def _cut(self, line: bytes, texts: list[bytes]) -> Sequence[memoryview] | None:
-        """Return the base64 of a line, and append its texts; None, and nothing, if it is other.
+    def cut(self, line: bytes, texts: list[bytes]) -> Cut | None:
+        """Return what a line is cut into, and append its texts; None, and nothing, if it is other.
 
         A text ends where the bytes behind it come first. Should they be its own, it ends with a
-        backslash, or there is a quotation mark in it, which makes two texts of it for `_parsed`.
+        backslash, or there is a quotation mark in it, which makes two texts of it for `rows_of`.
         """
         if not line.startswith(self.start):
             return None
@@ -91,10 +85,12 @@ class Pattern:
             at = end + len(behind)
         if at != len(line):
             return None
+        start = len(texts)
         texts += found
-        return payloads
+        return Cut(self, start, len(texts), payloads)
 
-    def _row(self, said: Sequence[str], payloads: Sequence[memoryview]) -> PlainDraft:
+    def row(self, said: Sequence[str], payloads: Sequence[memoryview]) -> PlainDraft:
+        """Return the row of these texts and pictures, in the order of the line."""
         texts = tuple([said[number] for number in self.order])
         sources = [
             ImageSource(form, data, where)
@@ -105,20 +101,40 @@ class Pattern:
         return PlainDraft(self.shape, texts, tuple(sources))
 
 
-def _is_number(value: bytes) -> bool:
-    return _WHOLE_NUMBER.fullmatch(value) is not None
+class Cut(NamedTuple):
+    """A line that has a pattern: from where to where texts are its own; its base64."""
+
+    pattern: Pattern
+    start: int
+    end: int
+    payloads: Sequence[memoryview]
 
 
-def _said(texts: Sequence[bytes], width: int, rows: int) -> Iterable[Sequence[str] | None]:
-    """Return what JSON texts say, so many a row; None for a row that `_parsed` says None of."""
-    said = _parsed(texts)
-    if said is not None:
-        return zip(*[iter(said)] * width, strict=True) if width else [()] * rows
-    return [_parsed(texts[start : start + width]) for start in range(0, rows * width, width)]
+def rows_of(cuts: Iterable[Cut | None], texts: Sequence[bytes]) -> list[PlainDraft | None]:
+    """Return the rows that lines are cut into, those of many read together.
+
+    Args:
+        cuts: Of one line after the other; None has no pattern.
+        texts: Of all of them.
+
+    Returns:
+        For each line its row; None also where a text is none, or a word is to be said of it.
+    """
+    said, rows = _parsed(texts), list[PlainDraft | None]()
+    all_plain = said is not None and _are_plain(said)
+    for cut in cuts:
+        row = None
+        if cut is not None:
+            pattern, start, end, payloads = cut
+            own = _parsed(texts[start:end]) if said is None else said[start:end]
+            if own is not None and (all_plain or _are_plain(own)):
+                row = pattern.row(own, payloads)
+        rows.append(row)
+    return rows
 
 
 def _parsed(texts: Sequence[bytes]) -> list[str] | None:
-    """Return what JSON texts say; None if one is no such text, is blank or like a control token.
+    """Return what JSON texts say; None if one is no such text.
 
     None of them ends with a backslash, so each makes one text of the list or more.
     """
@@ -126,9 +142,16 @@ def _parsed(texts: Sequence[bytes]) -> list[str] | None:
         said: list[str] = orjson.loads(b'["' + b'","'.join(texts) + b'"]') if texts else []
     except orjson.JSONDecodeError:
         return None
-    if len(said) != len(texts) or not all(said):
-        return None
-    return None if "<|" in "\n".join(said) or any(map(str.isspace, said)) else said
+    return said if len(said) == len(texts) else None
+
+
+def _are_plain(said: Sequence[str]) -> bool:
+    """Whether no text is blank, or like a control token."""
+    return all(said) and "<|" not in "\n".join(said) and not any(map(str.isspace, said))
+
+
+def _is_number(value: bytes) -> bool:
+    return _WHOLE_NUMBER.fullmatch(value) is not None
 
 
 def learned(line: bytes, plain: Plain) -> Pattern | None:
@@ -142,11 +165,10 @@ def learned(line: bytes, plain: Plain) -> Pattern | None:
         >>> from vlm_datakit import formats
         >>> plain = formats.plain_of(formats.get("simple"))
         >>> pattern = learned(b'{"text": "2 + 2?", "response": "4"}\n', plain)
-        >>> [row] = pattern.read([b'{"text": "A \\"word\\"", "response": "b"}\n'])
-        >>> row.texts
+        >>> pattern.read(b'{"text": "A \\"word\\"", "response": "b"}\n').texts
         ('A "word"', 'b')
-        >>> pattern.read([b'{"text": "a", "response": 7}\n'])
-        []
+        >>> pattern.read(b'{"text": "a", "response": 7}\n') is None
+        True
     """
     if len(line) > _MOST_BYTES or (row := _row(line, plain)) is None:
         return None
