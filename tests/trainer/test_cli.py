@@ -34,6 +34,14 @@ def test_nothing_given_says_which_model_and_data(capsys: pytest.CaptureFixture[s
     assert "--model-name-or-path MODEL, --data FOLDER, --output-dir FOLDER" in err
 
 
+@pytest.mark.parametrize("command", [[], ["train"], ["plan"], ["evaluate"], ["merge"]])
+def test_help_is_given_by_its_short_name_too(
+    capsys: pytest.CaptureFixture[str], command: list[str]
+) -> None:
+    assert said(capsys, *command, "-h") == said(capsys, *command, "--help")
+    assert said(capsys, *command, "-h")[1].startswith("Usage: ")
+
+
 @pytest.mark.parametrize(
     "spelling", [["--max-steps", "3"], ["--max_steps", "3"], ["--max_steps=3"], ["--max-steps=3"]]
 )

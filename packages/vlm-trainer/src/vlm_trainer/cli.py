@@ -18,7 +18,11 @@ from vlm_trainer.errors import OutputError, VlmTrainerError
 from vlm_trainer.failures import is_full
 from vlm_trainer.reporting import send_no_telemetry
 
-DASHES = {"token_normalize_func": lambda name: name.replace("_", "-")}
+HELP = ("-h", "--help")
+DASHES: dict[str, Any] = {
+    "token_normalize_func": lambda name: name.replace("_", "-"),
+    "help_option_names": HELP,
+}
 FILE = click.Path(path_type=Path)
 COUNT = click.IntRange(min=1)
 PIPE_CLOSED, INTERRUPTED = 141, 130
@@ -32,7 +36,7 @@ class TrainByDefault(click.Group):
         first = args[0] if args else ""
         if first.endswith((".yaml", ".yml")):
             raise click.UsageError(f"a config is named by its option: --config {first}")
-        named = first in ("--help", "--version") or (first and not first.startswith("-"))
+        named = first in (*HELP, "--version") or (first and not first.startswith("-"))
         return super().parse_args(ctx, args if named else ["train", *args])
 
     def invoke(self, ctx: click.Context) -> Any:
