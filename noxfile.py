@@ -310,7 +310,7 @@ def tests(session: nox.Session) -> None:
 
 @nox.session
 def peers(session: nox.Session) -> None:
-    """Let LLaMA-Factory, ms-swift, Oumi, TRL and datasets read what convert writes; read an S3."""
+    """Let other tools read what convert writes; read an S3; train under DeepSpeed."""
     prepare()
     command = [str(python_of(prepare_peers())), "-m", "pytest", "-p", "no:cacheprovider"]
     sources = os.pathsep.join(str(ROOT / "packages" / package / "src") for package in PACKAGES)

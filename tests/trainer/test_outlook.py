@@ -82,7 +82,7 @@ def test_a_pair_holds_both_answers_and_a_full_tuning_its_reference(
     assert memory is not None
     assert memory.weights == memory.trained == 4 * 3_754_622_976
     assert first.startswith("memory  reference 14.0 GiB, trained 14.0 GiB, gradients 14.0 GiB,")
-    assert second == "        on each of 2 devices: DDP splits batches, not weights"
+    assert second == "        on each of 2 devices under DDP; FSDP and DeepSpeed deal out weights"
 
 
 def test_a_plan_says_memory_time_and_what_is_held_out(digits: Path) -> None:

@@ -60,7 +60,9 @@ def cost_lines(
     """
     lines = memory_lines(base, training_of(config, lengths))
     if lines and processes > 1:
-        lines.append(f"        on each of {processes} devices: DDP splits batches, not weights")
+        lines.append(
+            f"        on each of {processes} devices under DDP; FSDP and DeepSpeed deal out weights"
+        )
     return lines
 
 
