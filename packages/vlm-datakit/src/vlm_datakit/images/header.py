@@ -118,7 +118,7 @@ def judge_size(width: int, height: int, limits: Limits, where: str) -> None:
     Raises:
         RowError: ``image-too-large``.
     """
-    long, short = (width, height) if width > height else (height, width or 1)
+    long, short = (width, height or 1) if width > height else (height, width or 1)
     if (
         width * height > limits.max_image_pixels
         or long > limits.max_side_px
