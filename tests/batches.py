@@ -17,5 +17,8 @@ def batch_of(
     """Return rows (id, conversation) as one record batch."""
     batch = Batch(layout, with_images=with_images)
     for row_id, row in rows:
-        batch.add(row_id, row)
+        if isinstance(row, PlainRow):
+            batch.add_run([row_id], [row])
+        else:
+            batch.add(row_id, row)
     return batch.taken()

@@ -5,7 +5,9 @@ from __future__ import annotations
 import base64
 import io
 import json
+import tempfile
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import hypothesis.strategies as st
@@ -15,13 +17,15 @@ from hypothesis import given, settings
 
 from vlm_datakit import formats
 from vlm_datakit.checks import checker, plain_checker
-from vlm_datakit.conversation import Converted, Rejected, Row
+from vlm_datakit.conversation import Converted, Image, Rejected, Row
 from vlm_datakit.formats.format import Format
 from vlm_datakit.images.resolver import Opener
-from vlm_datakit.plain import PlainRow, PlainRows, conversation_of
+from vlm_datakit.plain import PlainRow, PlainRows, Turn, conversation_of
 from vlm_datakit.plan import ImagePolicy, Limits
 from vlm_datakit.runner.stages import opener
 from vlm_datakit.runner.tally import Tally
+from vlm_datakit.shards.manifest import ShardFile
+from vlm_datakit.shards.writer import ShardSizes, ShardSpec, ShardWriter
 from vlm_datakit.sources.jsonl import Span, read_rows
 from vlm_datakit.walk import Stages, convert_rows, convert_runs
 
@@ -193,6 +197,41 @@ def test_the_arrays_are_the_same(name: str, data: st.DataObject) -> None:
         assert short.equals(whole, check_metadata=True)
         assert mixed.equals(whole, check_metadata=True)
         short.validate(full=True)
+
+
+ASKED, SHOWN = (((Turn("user", parts), Turn("assistant")),) for parts in ("t", "pt"))
+GROUPED = st.builds(
+    lambda text, sizes: PlainRow(
+        SHOWN if sizes else ASKED, (text, "é"), tuple(Image(b"-" * n, "", 1, 1) for n in sizes[:1])
+    ),
+    st.text("aé", min_size=1, max_size=9),
+    st.lists(st.integers(1, 90), max_size=1),
+)
+
+
+@given(st.lists(st.lists(GROUPED, min_size=1, max_size=7), max_size=5), st.data())
+@settings(max_examples=80)
+def test_row_groups_of_runs_end_at_the_same_rows(
+    runs: list[list[PlainRow]], data: st.DataObject
+) -> None:
+    sizes = ShardSizes(
+        data.draw(st.sampled_from([1, 11, 60, 61, 200, 2**20])),
+        data.draw(st.sampled_from([1, 3, 4096])),
+        data.draw(st.sampled_from([1, 2**20])),
+    )
+
+    def written(*, in_runs: bool) -> tuple[ShardFile, ...]:
+        spec = ShardSpec("conversation", with_images=True, stem="a", sizes=sizes)
+        with tempfile.TemporaryDirectory() as folder, ShardWriter(Path(folder), spec) as writer:
+            for rows in runs:
+                if in_runs:
+                    writer.add_run([f"{number}" for number in range(len(rows))], rows)
+                    continue
+                for number, row in enumerate(rows):
+                    writer.add(f"{number}", conversation_of(row))
+            return writer.close()
+
+    assert written(in_runs=True) == written(in_runs=False)
 
 
 PLAIN_ROWS = {

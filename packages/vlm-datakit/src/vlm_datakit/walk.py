@@ -220,7 +220,7 @@ def _finished(row: Row, draft: Draft, stages: Stages) -> Converted | Rejected:
 
 
 def _attempt(row: Row, step: Callable[[], _Step]) -> _Step | Rejected:
-    """Take a row one step on. The only place where a `RowError` is caught."""
+    """Take a row one step on. The only place where a `RowError` becomes a refusal."""
     try:
         return step()
     except RowError as error:

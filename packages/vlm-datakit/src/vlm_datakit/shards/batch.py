@@ -57,19 +57,16 @@ class Batch:
     def __len__(self) -> int:
         return len(self._ids)
 
-    def add(self, row_id: str, row: Conversation | PlainRow) -> None:
+    def add(self, row_id: str, row: Conversation) -> None:
         """Append one row; of its pictures the bytes are copied, and not kept a second time."""
-        images = row.images
-        if images:
-            row = _without(row)
         self._ids.append(row_id)
-        self._rows.append(row)
+        self._rows.append(replace(row, images=()) if row.images else row)
         self._size += _text_size(row)
         if self._pictures is not None:
-            self._size += self._pictures.add([images])
+            self._size += self._pictures.add([row.images])
 
     def add_run(self, ids: Sequence[str], rows: Sequence[PlainRow]) -> None:
-        """Append plain rows as `add` would one by one."""
+        """Append plain rows as `add` would the conversations that they stand for."""
         self._ids += ids
         self._rows += [PlainRow(shape, texts, (), row_id) for shape, texts, _, row_id in rows]
         self._size += sum([len(text) for row in rows for text in row.texts])
@@ -174,17 +171,8 @@ class _Pictures:
         return [columns.cut_at(self._counts, stored), columns.cut_at(self._counts, sizes)]
 
 
-def _without(row: Conversation | PlainRow) -> Conversation | PlainRow:
-    """Return a row without its pictures."""
-    if isinstance(row, PlainRow):
-        return PlainRow(row.shape, row.texts, (), row.id)
-    return replace(row, images=())
-
-
-def _text_size(row: Conversation | PlainRow) -> int:
+def _text_size(row: Conversation) -> int:
     """Return about how many characters a row has."""
-    if isinstance(row, PlainRow):
-        return sum(map(len, row.texts))
     size = len(row.tools or "")
     for message in row.messages + row.rejected:
         for part in message.content:

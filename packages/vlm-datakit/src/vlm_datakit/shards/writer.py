@@ -91,13 +91,13 @@ class ShardWriter:
             self._writer.close()
             self._temporary().unlink(missing_ok=True)
 
-    def add(self, row_id: str, row: Conversation | PlainRow) -> None:
+    def add(self, row_id: str, row: Conversation) -> None:
         """Append one row; a full row group is written out at once."""
         self._batch.add(row_id, row)
         self._write_group_if_full()
 
     def add_run(self, ids: Sequence[str], rows: Sequence[PlainRow]) -> None:
-        """Append plain rows as `add` would one by one; row groups end at the same rows."""
+        """Append plain rows as `add` would what they stand for; row groups end at the same rows."""
         start = 0
         while start < len(rows):
             part = rows[start : start + self._room()]

@@ -6,6 +6,7 @@ Each reader takes an open stream, of unpacked bytes, and a span, and yields rows
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from importlib import import_module
 from typing import Any, NamedTuple
 
 from vlm_datakit.conversation import Rejected, Row
@@ -28,49 +29,14 @@ class Kind(NamedTuple):
     seeks: bool = False
 
 
-# Rows of lines are most rows; what reads the others takes a tenth of the time of a start.
+def _later(module: str, name: str) -> Reader:
+    """Return a reader whose module is imported when it reads: most rows are lines."""
 
+    def read_later(stream: Any, span: Span) -> Iterator[Row | Rejected]:
+        found: Reader = getattr(import_module(f"vlm_datakit.sources.{module}"), name)
+        return found(stream, span)
 
-def _read_array(stream: Any, span: Span) -> Iterator[Row | Rejected]:
-    from vlm_datakit.sources.json_array import read_array
-
-    return read_array(stream, span)
-
-
-def _comma_separated(stream: Any, span: Span) -> Iterator[Row | Rejected]:
-    from vlm_datakit.sources.delimited import comma_separated
-
-    return comma_separated(stream, span)
-
-
-def _tab_separated(stream: Any, span: Span) -> Iterator[Row | Rejected]:
-    from vlm_datakit.sources.delimited import tab_separated
-
-    return tab_separated(stream, span)
-
-
-def _read_arrow_file(stream: Any, span: Span) -> Iterator[Row | Rejected]:
-    from vlm_datakit.sources.arrow_ipc import read_arrow_file
-
-    return read_arrow_file(stream, span)
-
-
-def _read_arrow_stream(stream: Any, span: Span) -> Iterator[Row | Rejected]:
-    from vlm_datakit.sources.arrow_ipc import read_arrow_stream
-
-    return read_arrow_stream(stream, span)
-
-
-def _read_tar(stream: Any, span: Span) -> Iterator[Row | Rejected]:
-    from vlm_datakit.sources.tar_members import read_tar
-
-    return read_tar(stream, span)
-
-
-def _read_zip(stream: Any, span: Span) -> Iterator[Row | Rejected]:
-    from vlm_datakit.sources.zip_members import read_zip
-
-    return read_zip(stream, span)
+    return read_later
 
 
 def _described(read: Reader) -> Reader:
@@ -79,19 +45,21 @@ def _described(read: Reader) -> Reader:
 
 KINDS = {
     "jsonl": Kind(read_rows, "JSON lines"),
-    "json-array": Kind(_read_array, "a JSON array"),
-    "csv": Kind(_comma_separated, "CSV"),
-    "tsv": Kind(_tab_separated, "TSV"),
+    "json-array": Kind(_later("json_array", "read_array"), "a JSON array"),
+    "csv": Kind(_later("delimited", "comma_separated"), "CSV"),
+    "tsv": Kind(_later("delimited", "tab_separated"), "TSV"),
     "parquet": Kind(read_parquet, "Parquet", seeks=True),
-    "arrow-file": Kind(_read_arrow_file, "an Arrow file", seeks=True),
-    "arrow-stream": Kind(_read_arrow_stream, "an Arrow stream"),
-    "tar": Kind(_read_tar, "a tar"),
-    "zip": Kind(_read_zip, "a zip archive", seeks=True),
+    "arrow-file": Kind(_later("arrow_ipc", "read_arrow_file"), "an Arrow file", seeks=True),
+    "arrow-stream": Kind(_later("arrow_ipc", "read_arrow_stream"), "an Arrow stream"),
+    "tar": Kind(_later("tar_members", "read_tar"), "a tar"),
+    "zip": Kind(_later("zip_members", "read_zip"), "a zip archive", seeks=True),
     KIND: Kind(read_loaded, "a data set read by datasets"),
     "image-folder": Kind(read_rows, "a folder of pictures"),
     "labels": Kind(read_labels, "labels of pictures"),
     "metadata-jsonl": Kind(_described(read_rows), "pictures described in JSON lines"),
-    "metadata-csv": Kind(_described(_comma_separated), "pictures described in CSV"),
+    "metadata-csv": Kind(
+        _described(_later("delimited", "comma_separated")), "pictures described in CSV"
+    ),
     "metadata-parquet": Kind(_described(read_parquet), "pictures described in Parquet", seeks=True),
 }
 
